@@ -1,0 +1,164 @@
+/** The configuration of one EMIXER: architecture, losses and optimiser, with the presets a run may name. */
+
+import { type Static, Type } from 'typebox';
+import { FedError } from '#proto/errors.ts';
+import { parseWith } from '#proto/validate.ts';
+
+const closed = { additionalProperties: false };
+const count = (minimum: number, maximum: number) => Type.Integer({ minimum, maximum });
+const rate = Type.Number({ exclusiveMinimum: 0, maximum: 1 });
+
+export const ModelConfigSchema = Type.Object(
+  {
+    /** Side of the square image in pixels. */
+    resolution: Type.Union([Type.Literal(32), Type.Literal(64), Type.Literal(128)]),
+    imageChannels: Type.Union([Type.Literal(1), Type.Literal(3)]),
+    /** ch: the width multiplier of G and D_image (96 in the paper). */
+    channels: count(8, 256),
+    labels: count(1, 64),
+    labelMode: Type.Union([Type.Literal('multihot'), Type.Literal('onehot')]),
+    encoder: Type.Object(
+      { growth: count(4, 64), blocks: Type.Array(count(1, 32), { minItems: 4, maxItems: 4 }) },
+      closed,
+    ),
+    report: Type.Object(
+      {
+        /** S: sentences a report; T: words a sentence, end token not counted. */
+        maxSentences: count(1, 30),
+        maxWords: count(2, 60),
+        hidden: count(8, 1024),
+        embedding: count(8, 1024),
+        wordLayers: count(1, 4),
+      },
+      closed,
+    ),
+    reportDiscriminator: Type.Object(
+      { embedding: count(8, 512), hidden: count(8, 1024), maxTokens: count(4, 400) },
+      closed,
+    ),
+    jointDiscriminator: Type.Object({ embedding: count(8, 512), hidden: count(8, 1024) }, closed),
+    loss: Type.Union([Type.Literal('hinge'), Type.Literal('log')], {
+      description: 'D_image; D_report and D_joint always use the non-saturating log loss',
+    }),
+    rotation: Type.Object(
+      {
+        discriminatorWeight: Type.Number({ minimum: 0 }),
+        generatorWeight: Type.Number({ minimum: 0 }),
+        /** The last batch * fraction images are rotated. */
+        fraction: Type.Number({ minimum: 0, maximum: 1 }),
+      },
+      closed,
+    ),
+    optimiser: Type.Object(
+      {
+        generatorRate: rate,
+        discriminatorRate: rate,
+        textRate: rate,
+        pretrainingRate: rate,
+        discriminatorSteps: count(1, 10),
+        clipNorm: Type.Number({ exclusiveMinimum: 0 }),
+      },
+      closed,
+    ),
+    gumbelBetaMax: Type.Number({ minimum: 1 }),
+    /** Scales what D_report and D_joint send to G through F's frozen encoder. */
+    textGradToG: Type.Number({ minimum: 0, maximum: 1 }),
+    /** Weight of F's MLE loss during adversarial training. */
+    mleWeight: Type.Number({ minimum: 0 }),
+    batchSize: count(1, 2048),
+    /** Forward passes that refresh G's batch-norm statistics before sampling. */
+    standingBatches: count(1, 64),
+  },
+  closed,
+);
+
+export type ModelConfig = Static<typeof ModelConfigSchema>;
+
+const biggan128: ModelConfig = {
+  resolution: 128,
+  imageChannels: 1,
+  channels: 64,
+  labels: 14,
+  labelMode: 'multihot',
+  encoder: { growth: 32, blocks: [6, 12, 24, 16] },
+  report: { maxSentences: 10, maxWords: 30, hidden: 512, embedding: 512, wordLayers: 3 },
+  reportDiscriminator: { embedding: 128, hidden: 512, maxTokens: 100 },
+  jointDiscriminator: { embedding: 128, hidden: 512 },
+  loss: 'hinge',
+  rotation: { discriminatorWeight: 1, generatorWeight: 0.2, fraction: 0.25 },
+  optimiser: {
+    generatorRate: 5e-5,
+    discriminatorRate: 2e-4,
+    textRate: 1e-4,
+    pretrainingRate: 1e-3,
+    discriminatorSteps: 2,
+    clipNorm: 5,
+  },
+  gumbelBetaMax: 100,
+  textGradToG: 1,
+  mleWeight: 1,
+  batchSize: 64,
+  standingBatches: 16,
+};
+
+/** Presets by name. Everything in them may be overridden in a run's `model` section. */
+export const presets = {
+  biggan128,
+  openi64: {
+    ...biggan128,
+    resolution: 64,
+    channels: 16,
+    encoder: { growth: 8, blocks: [2, 4, 6, 4] },
+    report: { maxSentences: 8, maxWords: 20, hidden: 256, embedding: 256, wordLayers: 3 },
+    reportDiscriminator: { embedding: 64, hidden: 256, maxTokens: 60 },
+    jointDiscriminator: { embedding: 64, hidden: 256 },
+    batchSize: 16,
+  },
+  phantom32: {
+    ...biggan128,
+    resolution: 32,
+    channels: 16,
+    encoder: { growth: 8, blocks: [2, 4, 6, 4] },
+    report: { maxSentences: 8, maxWords: 20, hidden: 128, embedding: 128, wordLayers: 3 },
+    reportDiscriminator: { embedding: 64, hidden: 128, maxTokens: 60 },
+    jointDiscriminator: { embedding: 64, hidden: 128 },
+    // A demo has a few hundred steps where the paper has 400,000: larger steps, same 1:4 ratio as the paper's.
+    optimiser: { ...biggan128.optimiser, generatorRate: 2e-4, discriminatorRate: 8e-4, textRate: 1e-4 },
+    batchSize: 16,
+  },
+} as const satisfies Record<string, ModelConfig>;
+
+export type PresetName = keyof typeof presets;
+
+/**
+ * The preset with the overrides applied, validated.
+ * @throws FedError CONFIG_INVALID on an unknown preset or field, or an impossible value
+ */
+export function resolveModelConfig(preset: string, overrides: object = {}): ModelConfig {
+  if (!Object.hasOwn(presets, preset)) {
+    throw new FedError(
+      'CONFIG_INVALID',
+      `unknown preset "${preset}"; known are ${Object.keys(presets).join(', ')}`,
+      'choose one of them',
+    );
+  }
+  const config = parseWith(ModelConfigSchema, merge(presets[preset as PresetName], overrides), `preset ${preset}`);
+  if (config.channels % 8 !== 0) {
+    throw new FedError('CONFIG_INVALID', `channels is ${config.channels}; expected a multiple of 8`, 'e.g. 8, 16, 96');
+  }
+  return config;
+}
+
+/** Deep merge of plain objects; arrays and scalars of `overrides` replace. */
+function merge(base: object, overrides: object): Record<string, unknown> {
+  const result: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(overrides)) {
+    const current = result[key];
+    const nested = isPlain(current) && isPlain(value);
+    result[key] = nested ? merge(current, value) : value;
+  }
+  return result;
+}
+
+const isPlain = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

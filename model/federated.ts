@@ -1,0 +1,124 @@
+/** What the coordinator, the agents and the training workers agree on about one federated run, free of TensorFlow. */
+import { createHash } from 'node:crypto';
+import { type Static, Type } from 'typebox';
+import { parseWith } from '#proto/validate.ts';
+import { type ModelConfig, resolveModelConfig } from './config.ts';
+
+const closed = { additionalProperties: false };
+const integer = (minimum: number, maximum: number, fallback: number) =>
+  Type.Integer({ minimum, maximum, default: fallback });
+const stage = (rounds: number, steps: number) =>
+  Type.Object({ rounds: integer(0, 100_000, rounds), steps: integer(1, 1_000_000, steps) }, { ...closed, default: {} });
+
+export const RunConfigSchema = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 100, default: 'emixer' }),
+    preset: Type.String({ default: 'phantom32' }),
+    /** Overrides of any field of the preset (model/config.ts). */
+    model: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
+    seed: integer(0, 2 ** 31 - 1, 1),
+    sites: Type.Array(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$' }), {
+      minItems: 1,
+      maxItems: 64,
+      uniqueItems: true,
+    }),
+    /** A stage or round closes when every site has answered, or at its deadline with at least this many; 0 means all. */
+    quorum: integer(0, 64, 0),
+    roundDeadlineMs: integer(1_000, 30 * 24 * 3_600_000, 3_600_000),
+    federation: Type.Literal('local-d', { default: 'local-d' }),
+    vocabulary: Type.Object(
+      {
+        /** A token is revealed by a site only when at least this many of its patients used it. */
+        minPatients: integer(1, 1_000, 3),
+        /** A token enters the vocabulary only when at least this many sites revealed it. */
+        minSites: integer(1, 64, 2),
+        maxTokens: integer(4, 100_000, 5_000),
+      },
+      { ...closed, default: {} },
+    ),
+    /** Label counts below this are reported as null. */
+    minCell: integer(1, 100, 5),
+    encoderPretraining: stage(1, 60),
+    reportPretraining: stage(1, 60),
+    adversarial: stage(3, 20),
+    emaDecay: Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0.9999 }),
+    /** Images generated for each FID. */
+    evaluationImages: integer(2, 100_000, 600),
+    /** Synthetic pairs generated at the end, audited, and released or withheld. */
+    pairs: integer(1, 1_000_000, 600),
+    audit: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
+  },
+  closed,
+);
+
+export type RunConfig = Static<typeof RunConfigSchema>;
+
+/** @throws FedError CONFIG_INVALID on unknown keys, impossible values, unknown preset */
+export function parseRunConfig(value: unknown, what = 'run configuration'): RunConfig {
+  const config = parseWith(RunConfigSchema, value, what);
+  resolveModelConfig(config.preset, config.model);
+  return config;
+}
+
+export const modelConfigOf = (run: RunConfig): ModelConfig => resolveModelConfig(run.preset, run.model);
+
+/** JSON with sorted keys: the same configuration has the same bytes, and so the same hash, everywhere. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, node: unknown) =>
+    node !== null && typeof node === 'object' && !Array.isArray(node)
+      ? Object.fromEntries(Object.entries(node).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : node,
+  );
+}
+
+export const runHash = (run: RunConfig): Buffer => createHash('sha256').update(canonicalJson(run)).digest();
+
+/** What one site reveals about its training records in STAGE_STATISTICS. Counts below the run's minCell are null. */
+export const SiteStatisticsSchema = Type.Object(
+  {
+    patients: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),
+    records: Type.Integer({ minimum: 0 }),
+    records_with_report: Type.Integer({ minimum: 0 }),
+    /** Positive training records by label name; null where suppressed. */
+    labels: Type.Record(Type.String(), Type.Union([Type.Integer({ minimum: 0 }), Type.Null()])),
+    /** Tokens that at least minPatients patients used, with the number of patients. */
+    tokens: Type.Record(Type.String({ maxLength: 64 }), Type.Integer({ minimum: 1 })),
+  },
+  closed,
+);
+export type SiteStatistics = Static<typeof SiteStatisticsSchema>;
+
+/** What every site is told before training: totals only. */
+export interface GlobalStatistics {
+  readonly records: number;
+  readonly sites: number;
+  /** Sum over sites of the unsuppressed counts. */
+  readonly labels: Readonly<Record<string, number>>;
+}
+
+/** Metrics of one site's evaluation of the global weights on its own records; sums, so that totals are exact. */
+export interface SiteEvaluation {
+  /** Validation + test reports: sum of negative log-likelihoods (nats) of F's words, and the tokens, end tokens counted. */
+  readonly nllSum: number;
+  readonly tokens: number;
+  /** The same under an add-one unigram model of this site's training reports over the same vocabulary. */
+  readonly unigramNllSum: number;
+  /** Null where the site has too few images. */
+  readonly fid: number | null;
+  readonly fidUntrained: number | null;
+  /** SHA-256 of the extractor's weights: FIDs are comparable only under the same one. */
+  readonly extractorSha256: string;
+  readonly images: number;
+}
+
+/** Modules whose tensors may travel under `local-d`; a tensor's name begins with "<module>/". */
+export const SHARED_MODULES = ['G', 'F'] as const;
+export type SharedModule = (typeof SHARED_MODULES)[number];
+
+/** Where the report half of a tensor name falls: the encoder is part of F, but counts the records that trained it. */
+export type WeightGroup = 'G' | 'F/encoder' | 'F/decoder';
+export const WEIGHT_GROUPS: readonly WeightGroup[] = ['G', 'F/encoder', 'F/decoder'];
+
+/** The group (ModuleRecords.module) that decides a tensor's weight in the average, or undefined if it may not travel. */
+export const weightGroupOf = (tensor: string): WeightGroup | undefined =>
+  WEIGHT_GROUPS.find(group => tensor.startsWith(`${group}/`));
