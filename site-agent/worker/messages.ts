@@ -2,7 +2,7 @@
  * What the agent asks of its training worker (a child process under Node's permission model) over the IPC channel.
  * Weights travel as safetensors files in the job folder, which is all that the worker may write.
  */
-import type { RunConfig, SiteEvaluation, SiteStatistics } from '#model/federated.ts';
+import type { GlobalStatistics, RunConfig, SiteEvaluation, SiteStatistics } from '#model/federated.ts';
 
 export type TrainingStage = 'encoder-pretraining' | 'report-pretraining' | 'adversarial';
 
@@ -19,6 +19,8 @@ interface JobBase {
 
 interface WithWeights extends JobBase {
   readonly vocabulary: readonly string[];
+  /** Totals of the statistics stage (Task.statistics_json), for the label distribution of generated pairs. */
+  readonly statistics: GlobalStatistics;
   /** Global G and F as safetensors, or null before the first aggregation: then initialise from run.seed. */
   readonly weightsPath: string | null;
 }
@@ -30,6 +32,8 @@ export interface TrainJob extends WithWeights {
   readonly kind: 'train';
   readonly stage: TrainingStage;
   readonly round: number;
+  /** Steps between local checkpoints inside a round (the site's configuration). */
+  readonly checkpointEverySteps: number;
   /** Where to write the contribution (G and F only). */
   readonly outPath: string;
 }
