@@ -2,7 +2,12 @@
 import { readFileSync } from 'node:fs';
 
 const report = JSON.parse(readFileSync(process.argv[2], 'utf8'));
-const { numPassedTests: passed, numFailedTests: failed, numFailedTestSuites: suites, numPendingTests: skipped } = report;
+const {
+  numPassedTests: passed,
+  numFailedTests: failed,
+  numFailedTestSuites: suites,
+  numPendingTests: skipped,
+} = report;
 // A file that fails to load has no failed test: it must not look like a pass.
 const brokenFiles = report.testResults.filter(file => file.status === 'failed' && file.assertionResults.length === 0);
 const failures = failed + brokenFiles.length;
