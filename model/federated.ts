@@ -78,7 +78,7 @@ export const SiteStatisticsSchema = Type.Object(
   {
     patients: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),
     records: Type.Integer({ minimum: 0 }),
-    records_with_report: Type.Integer({ minimum: 0 }),
+    recordsWithReport: Type.Integer({ minimum: 0 }),
     /** Positive training records by label name; null where suppressed. */
     labels: Type.Record(Type.String(), Type.Union([Type.Integer({ minimum: 0 }), Type.Null()])),
     /** Tokens that at least minPatients patients used, with the number of patients. */
