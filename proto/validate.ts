@@ -10,7 +10,9 @@ import { FedError } from './errors.ts';
  */
 export function parseWith<S extends TSchema>(schema: S, value: unknown, what: string): Static<S> {
   const filled = Default(schema, structuredClone(value ?? {}));
-  const problem = Errors(schema, filled)[0];
+  const problems = Errors(schema, filled);
+  // An unknown key is reported twice: first as a value where the schema is `false`, then with its name.
+  const problem = problems.find(({ keyword }) => keyword !== 'boolean') ?? problems[0];
   if (problem === undefined) return Clean(schema, filled) as Static<S>;
   const params = problem.params as { additionalProperties?: readonly string[]; requiredProperties?: readonly string[] };
   const unknown = params.additionalProperties?.[0];

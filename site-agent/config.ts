@@ -1,0 +1,114 @@
+/** site.yaml: what a hospital decides about its agent. */
+import { stat } from 'node:fs/promises';
+import { type Static, Type } from 'typebox';
+import { parse, stringify } from 'yaml';
+import { FedError } from '#proto/errors.ts';
+import { parseWith } from '#proto/validate.ts';
+import { EGRESS_KINDS } from './egress-kinds.ts';
+import { readIfThere, sitePaths, writePrivateFile } from './state.ts';
+
+const closed = { additionalProperties: false };
+const integer = (minimum: number, maximum: number, fallback: number) =>
+  Type.Integer({ minimum, maximum, default: fallback });
+
+export const POLICY_STAGES = [
+  'statistics',
+  'encoder-pretraining',
+  'report-pretraining',
+  'adversarial',
+  'generation',
+  'audit',
+] as const;
+export type PolicyStage = (typeof POLICY_STAGES)[number];
+
+const PolicySchema = Type.Object(
+  {
+    /** `person`: a run waits until someone runs `emixer site approve RUN`. */
+    approval: Type.Union([Type.Literal('automatic'), Type.Literal('person')], { default: 'person' }),
+    /** SHA-256 of run configurations, in hex. With any listed, no other run is accepted. */
+    allowedRuns: Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), { default: [], maxItems: 1_000 }),
+    /** Fewest sites a run must have, this one counted. */
+    minimumCohort: integer(1, 64, 2),
+    stages: Type.Array(Type.Enum([...POLICY_STAGES]), {
+      default: [...POLICY_STAGES],
+      uniqueItems: true,
+    }),
+    /** Counts below this never leave, whatever the run asks for. */
+    minimumCell: integer(1, 1_000, 5),
+    /** Kinds of outgoing data that are blocked. */
+    blockedEgress: Type.Array(Type.Enum([...EGRESS_KINDS]), {
+      default: [],
+      uniqueItems: true,
+    }),
+  },
+  { ...closed, default: {} },
+);
+
+const WorkerSchema = Type.Object(
+  {
+    backend: Type.Union([Type.Literal('auto'), Type.Literal('native'), Type.Literal('wasm'), Type.Literal('cpu')], {
+      default: 'auto',
+    }),
+    /** Threads of the numeric kernels; 0 means as many as there are cores. */
+    threads: integer(0, 1_024, 0),
+    checkpointEverySteps: integer(1, 1_000_000, 10),
+    /** A worker that reports no progress for this long is ended and started again. */
+    stallTimeoutMs: integer(1_000, 24 * 3_600_000, 1_800_000),
+    /** A worker without a task for this long is ended: that gives its memory back. */
+    idleMs: integer(100, 24 * 3_600_000, 120_000),
+    maximumRestarts: integer(0, 100, 3),
+  },
+  { ...closed, default: {} },
+);
+
+export const SiteConfigSchema = Type.Object(
+  {
+    /** host:port of the coordinator's main listener; from the invite where absent. */
+    coordinator: Type.Optional(Type.String({ pattern: '^[^\\s/]+:[0-9]{1,5}$' })),
+    policy: PolicySchema,
+    worker: WorkerSchema,
+  },
+  closed,
+);
+export type SiteConfig = Static<typeof SiteConfigSchema>;
+export type SitePolicy = SiteConfig['policy'];
+
+const MAXIMUM_CONFIG_BYTES = 1 << 20;
+
+/**
+ * Reads site.yaml of a site's folder; where there is none, the defaults: a person approves every run.
+ * @throws FedError CONFIG_INVALID naming the key and the nearest known one
+ */
+export async function readSiteConfig(dir: string): Promise<SiteConfig> {
+  const path = sitePaths(dir).config;
+  const size = await stat(path).then(
+    found => found.size,
+    () => 0,
+  );
+  if (size > MAXIMUM_CONFIG_BYTES) {
+    throw new FedError('CONFIG_INVALID', `site.yaml: expected at most 1 MiB; got ${size} bytes`, 'shorten it');
+  }
+  const text = (await readIfThere(path)) ?? '';
+  return parseSiteConfig(text);
+}
+
+/** @throws FedError CONFIG_INVALID */
+export function parseSiteConfig(text: string): SiteConfig {
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (error) {
+    throw new FedError('CONFIG_INVALID', `site.yaml: expected YAML; ${firstLine(error)}`, 'correct the file');
+  }
+  return parseWith(SiteConfigSchema, value ?? {}, 'site.yaml');
+}
+
+/** Writes site.yaml, validated; used at enrolment and by the demo. */
+export async function writeSiteConfig(dir: string, config: unknown): Promise<SiteConfig> {
+  const checked = parseWith(SiteConfigSchema, config, 'site.yaml');
+  await writePrivateFile(sitePaths(dir).config, stringify(checked));
+  return checked;
+}
+
+const firstLine = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
