@@ -1,0 +1,59 @@
+/** Starting values of weights, drawn from a seeded stream: the same seed gives every site the same start. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Random } from '#model/random.ts';
+import { floatType, nativeKernel } from './native.ts';
+
+/** Above this many multiply-adds the factorisation goes to TensorFlow, where there is one. */
+const NATIVE_ABOVE = 3e8;
+
+/**
+ * A weight [..., O] that, as a matrix [K, O], has orthonormal columns (O <= K) or rows (O > K), uniform over such
+ * matrices (Saxe et al. 2014; the initialisation of BigGAN).
+ */
+export function orthogonal(shape: readonly number[], random: Random): tf.Tensor {
+  const outputs = shape.at(-1) ?? 1;
+  const inputs = shape.reduce((product, side) => product * side, 1) / outputs;
+  const [long, short] = inputs >= outputs ? [inputs, outputs] : [outputs, inputs];
+  // Row r of `rows` is column r of the long [long, short] matrix.
+  const rows = random.normals(long * short);
+  const basis = long * short * short > NATIVE_ABOVE ? nativeRows(rows, long, short) : gramSchmidt(rows, long, short);
+  return tf.tidy(() => {
+    const matrix = tf.tensor2d(basis, [short, long]);
+    return tf.reshape(inputs >= outputs ? tf.transpose(matrix) : matrix, [...shape]);
+  });
+}
+
+/** Modified Gram-Schmidt in float64; equal to QR with a positive diagonal of R, which makes Q uniform. */
+function gramSchmidt(gaussian: Float32Array, long: number, short: number): Float32Array {
+  const rows = Float64Array.from(gaussian);
+  for (let i = 0; i < short; i++) {
+    const row = rows.subarray(i * long, (i + 1) * long);
+    let square = 0;
+    for (const value of row) square += value * value;
+    const scale = 1 / Math.sqrt(square);
+    for (let k = 0; k < long; k++) row[k] = (row[k] as number) * scale;
+    for (let j = i + 1; j < short; j++) {
+      const other = rows.subarray(j * long, (j + 1) * long);
+      let inner = 0;
+      for (let k = 0; k < long; k++) inner += (row[k] as number) * (other[k] as number);
+      for (let k = 0; k < long; k++) other[k] = (other[k] as number) - inner * (row[k] as number);
+    }
+  }
+  return Float32Array.from(rows);
+}
+
+/** The same by TensorFlow's Householder QR. */
+function nativeRows(gaussian: Float32Array, long: number, short: number): Float32Array {
+  const kernel = nativeKernel();
+  if (kernel === undefined) return gramSchmidt(gaussian, long, short);
+  const result = tf.tidy(() => {
+    const columns = tf.transpose(tf.tensor2d(gaussian, [short, long]));
+    const attributes = [floatType(), { name: 'full_matrices', kind: 'bool', value: false } as const];
+    const [q, r] = kernel('Qr', attributes, [columns], 2) as [tf.Tensor2D, tf.Tensor2D];
+    const diagonal = tf.sum(tf.mul(r, tf.eye(short)), 1);
+    return tf.transpose(tf.mul(q, tf.sign(diagonal)));
+  });
+  const values = result.dataSync() as Float32Array;
+  result.dispose();
+  return values;
+}
