@@ -2,11 +2,15 @@
 import { cp, mkdir, rename, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { SetupError } from './error.mjs';
 import { npmCli } from './npm.mjs';
 import { firstThatRuns, lastWords, run } from './run.mjs';
 
 export const bindingName = 'tfjs_binding';
+
+/** Our one addition to the package's sources. */
+export const quietLogSource = fileURLToPath(new URL('./quiet-log.cc', import.meta.url));
 
 /**
  * The package's own binding.gyp expects the library inside node_modules; this one takes it from wherever it lies.
@@ -15,7 +19,7 @@ export const bindingName = 'tfjs_binding';
 export function gypFile({ includeDir, libraryFiles, rpath }) {
   const target = {
     target_name: bindingName,
-    sources: ['binding/tfjs_backend.cc', 'binding/tfjs_binding.cc'],
+    sources: ['binding/tfjs_backend.cc', 'binding/tfjs_binding.cc', path.basename(quietLogSource)],
     include_dirs: [includeDir],
     defines: ['NAPI_VERSION=8'],
     // gyp writes make rules: $$ is a dollar for make, the quotes keep the shell from expanding $ORIGIN.
@@ -53,6 +57,7 @@ export async function requireCompiler(env) {
 export async function buildBinding({ packageDir, buildDir, target, python, offline, env, library }) {
   await mkdir(buildDir, { recursive: true });
   await cp(path.join(packageDir, 'binding'), path.join(buildDir, 'binding'), { recursive: true });
+  await cp(quietLogSource, path.join(buildDir, path.basename(quietLogSource)));
   await writeFile(path.join(buildDir, 'binding.gyp'), gypFile(library));
   await writeFile(path.join(buildDir, 'package.json'), '{"name":"emixer-binding","version":"0.0.0"}\n');
   const prefix = await headerPrefix();

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { bindingName, buildBinding, requireCompiler } from './binding.mjs';
+import { bindingName, buildBinding, quietLogSource, requireCompiler } from './binding.mjs';
 import { cacheRoot, nativeDirectory } from './cache.mjs';
 import { filesUnder, manifestProblem, writeManifest } from './checksum.mjs';
 import { SetupError } from './error.mjs';
@@ -55,8 +55,12 @@ export async function prepareNative({ repository, env }) {
 export async function buildInputs(packageDir) {
   const hash = createHash('sha256').update(`${tensorflowVersion}\n${process.versions.modules}\n`);
   const sources = path.join(packageDir, 'binding');
-  for (const name of await filesUnder(sources))
-    hash.update(`${name}\n`).update(await readFile(path.join(sources, name)));
+  const names = (await filesUnder(sources)).map(name => path.join(sources, name));
+  for (const file of [...names, quietLogSource])
+    hash
+      .update(`${path.basename(file)}
+`)
+      .update(await readFile(file));
   return hash.digest('hex');
 }
 
@@ -82,12 +86,21 @@ async function prepareVariant({ repository, env, variant, directory }) {
     const staging = `${directory}.building-${process.pid}`;
     try {
       await assemble({ packageDir, env, variant, directory: staging, inputs, python });
-      await rm(directory, { recursive: true, force: true });
-      await rename(staging, directory);
+      await replaceFolder(directory, staging);
     } finally {
       await rm(staging, { recursive: true, force: true });
     }
   });
+}
+
+/** Puts the new folder in the old one's place; a process that has loaded the old library keeps it. */
+async function replaceFolder(directory, replacement) {
+  const aside = `${replacement}.old`;
+  await rename(directory, aside).catch(error => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  await rename(replacement, directory);
+  await rm(aside, { recursive: true, force: true });
 }
 
 /** Staging folders of builds that were killed; called only while holding the lock, so none of them is in use. */
