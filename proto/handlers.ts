@@ -1,4 +1,5 @@
 /** Server side of the four kinds of call: a handler is an async function or generator of messages and a context. */
+import type { Readable } from 'node:stream';
 import type {
   handleBidiStreamingCall,
   handleClientStreamingCall,
@@ -20,7 +21,10 @@ export interface CallContext {
   readonly address: string;
   /** e.g. "/fed.v1.FederationService/SubmitResult". */
   readonly path: string;
-  /** Aborts when the caller cancels, disconnects or the deadline passes. */
+  /**
+   * Aborts when the caller cancels, disconnects or the deadline passes. A handler that waits for anything but the caller
+   * must end on it.
+   */
   readonly signal: AbortSignal;
 }
 
@@ -110,13 +114,12 @@ async function send<Request, Response>(
 }
 
 /** The caller's messages; a caller that goes away in the middle is a CANCELLED error, never a clean end. */
-async function* requestsOf<Request>(call: AsyncIterable<unknown>, context: CallContext): AsyncIterable<Request> {
+async function* requestsOf<Request>(call: Readable, context: CallContext): AsyncGenerator<Request, void, undefined> {
   try {
-    // Not for-await over the stream itself: leaving that loop would destroy the call before its status is sent.
-    const iterator = call[Symbol.asyncIterator]();
-    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
-      yield next.value as Request;
-    }
+    // Leaving a plain loop over the stream would destroy the call before its status is sent.
+    for await (const request of call.iterator({ destroyOnReturn: false })) yield request as Request;
+    // HTTP/2 ends the stream of a cancelled call first, and says only then that it was cancelled.
+    await new Promise(resolve => setImmediate(resolve));
   } catch (cause) {
     if (context.signal.aborted) throw gone(cause);
     throw cause;
