@@ -9,8 +9,9 @@ import { firstThatRuns, lastWords, run } from './run.mjs';
 
 export const bindingName = 'tfjs_binding';
 
-/** Our one addition to the package's sources. */
-export const quietLogSource = fileURLToPath(new URL('./quiet-log.cc', import.meta.url));
+/** Our own addition: a second, tiny addon. */
+export const quietLoadName = 'quiet_load';
+export const quietLoadSource = fileURLToPath(new URL('./quiet-load.cc', import.meta.url));
 
 /**
  * The package's own binding.gyp expects the library inside node_modules; this one takes it from wherever it lies.
@@ -19,13 +20,14 @@ export const quietLogSource = fileURLToPath(new URL('./quiet-log.cc', import.met
 export function gypFile({ includeDir, libraryFiles, rpath }) {
   const target = {
     target_name: bindingName,
-    sources: ['binding/tfjs_backend.cc', 'binding/tfjs_binding.cc', path.basename(quietLogSource)],
+    sources: ['binding/tfjs_backend.cc', 'binding/tfjs_binding.cc'],
     include_dirs: [includeDir],
     defines: ['NAPI_VERSION=8'],
     // gyp writes make rules: $$ is a dollar for make, the quotes keep the shell from expanding $ORIGIN.
     libraries: [...libraryFiles, `'-Wl,-rpath,${rpath.replace('$', '$$$$')}'`],
   };
-  return `${JSON.stringify({ targets: [target] }, null, 1)}\n`;
+  const quiet = { target_name: quietLoadName, sources: [path.basename(quietLoadSource)], defines: ['NAPI_VERSION=8'] };
+  return `${JSON.stringify({ targets: [target, quiet] }, null, 1)}\n`;
 }
 
 /** The folder with include/node/node_api.h of the Node that runs this, so that no headers are downloaded. */
@@ -51,13 +53,13 @@ export async function requireCompiler(env) {
 }
 
 /**
- * @param {{ packageDir: string, buildDir: string, target: string, python: string, offline: boolean, env: NodeJS.ProcessEnv,
+ * @param {{ packageDir: string, buildDir: string, targetDir: string, python: string, offline: boolean, env: NodeJS.ProcessEnv,
  *   library: { includeDir: string, libraryFiles: readonly string[], rpath: string } }} job
  */
-export async function buildBinding({ packageDir, buildDir, target, python, offline, env, library }) {
+export async function buildBinding({ packageDir, buildDir, targetDir, python, offline, env, library }) {
   await mkdir(buildDir, { recursive: true });
   await cp(path.join(packageDir, 'binding'), path.join(buildDir, 'binding'), { recursive: true });
-  await cp(quietLogSource, path.join(buildDir, path.basename(quietLogSource)));
+  await cp(quietLoadSource, path.join(buildDir, path.basename(quietLoadSource)));
   await writeFile(path.join(buildDir, 'binding.gyp'), gypFile(library));
   await writeFile(path.join(buildDir, 'package.json'), '{"name":"emixer-binding","version":"0.0.0"}\n');
   const prefix = await headerPrefix();
@@ -84,5 +86,7 @@ export async function buildBinding({ packageDir, buildDir, target, python, offli
       'install a current g++ and make, then try again',
     );
   }
-  await rename(path.join(buildDir, 'build/Release', `${bindingName}.node`), target);
+  for (const name of [bindingName, quietLoadName]) {
+    await rename(path.join(buildDir, 'build/Release', `${name}.node`), path.join(targetDir, `${name}.node`));
+  }
 }

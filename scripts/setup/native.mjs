@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { bindingName, buildBinding, quietLogSource, requireCompiler } from './binding.mjs';
+import { buildBinding, quietLoadSource, requireCompiler } from './binding.mjs';
 import { cacheRoot, nativeDirectory } from './cache.mjs';
 import { filesUnder, manifestProblem, writeManifest } from './checksum.mjs';
 import { SetupError } from './error.mjs';
@@ -56,11 +56,7 @@ export async function buildInputs(packageDir) {
   const hash = createHash('sha256').update(`${tensorflowVersion}\n${process.versions.modules}\n`);
   const sources = path.join(packageDir, 'binding');
   const names = (await filesUnder(sources)).map(name => path.join(sources, name));
-  for (const file of [...names, quietLogSource])
-    hash
-      .update(`${path.basename(file)}
-`)
-      .update(await readFile(file));
+  for (const file of [...names, quietLoadSource]) hash.update(`${path.basename(file)} `).update(await readFile(file));
   return hash.digest('hex');
 }
 
@@ -122,7 +118,7 @@ async function assemble({ packageDir, env, variant, directory, inputs, python })
     buildBinding({
       packageDir,
       buildDir: path.join(work, 'binding'),
-      target: path.join(directory, `${bindingName}.node`),
+      targetDir: directory,
       python,
       offline: env.EMIXER_OFFLINE !== undefined,
       env,
@@ -130,6 +126,13 @@ async function assemble({ packageDir, env, variant, directory, inputs, python })
     }),
   );
   await rm(work, { recursive: true, force: true });
-  const facts = { tensorflow: tensorflowVersion, cuda: variant.cuda, libraryDir: variant.libraryDir ?? null, inputs };
+  const framework = library.libraryFiles[1] ?? '';
+  const facts = {
+    tensorflow: tensorflowVersion,
+    cuda: variant.cuda,
+    // Relative for what lies in this folder, which is renamed when it is complete.
+    frameworkLibrary: variant.libraryDir === undefined ? path.relative(directory, framework) : framework,
+    inputs,
+  };
   await step('write the checksums', () => writeManifest(directory, facts));
 }
