@@ -28,7 +28,7 @@ export const SearchSchema = Type.Object(
     crops: Type.Array(Type.Number({ minimum: 0.5, maximum: 1 }), {
       minItems: 1,
       maxItems: 9,
-      default: [1, 0.94],
+      default: [1, 0.97, 0.94],
       description:
         'share of the side kept; copies cropped to 94 % are found at 1.0 with crops in the search, at .11 without',
     }),
@@ -78,7 +78,12 @@ export const ThresholdsSchema = Type.Object(
       'reports are templated: a smaller share of copies cannot be told from chance at 1,000 against 1,000',
     ),
     detectionPower: share(0.8, 'the usual power at which a detection limit is stated'),
-    plants: count(1, 10_000, 59, 'all of 59 planted copies found means a recall of at least .95 with 95 % confidence'),
+    plants: count(
+      59,
+      10_000,
+      200,
+      'at 200, four may be missed for a recall of at least .95 with 95 % confidence; at 59, the fewest that can show it, none',
+    ),
     plantRecall: share(0.95, 'an audit that misses more than one planted copy in twenty proves nothing'),
     minControls: count(
       1,
