@@ -1,19 +1,18 @@
 /** The native TensorFlow backend: prepared once into the cache, checked before every use, never fatal when it fails. */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { buildBinding, quietLoadSource, requireCompiler } from './binding.mjs';
-import { cacheRoot, nativeDirectory } from './cache.mjs';
+import { nativeDirectory } from './cache.mjs';
 import { filesUnder, manifestProblem, writeManifest } from './checksum.mjs';
 import { SetupError } from './error.mjs';
+import { clearFailure, recordFailure } from './failure.mjs';
 import { hasNvidiaGpu } from './gpu.mjs';
 import { downloadedLibrary, ownLibrary } from './library.mjs';
 import { withLock } from './lock.mjs';
 import { say, step } from './log.mjs';
 import { tensorflowVersion } from './pins.mjs';
 import { findPython } from './python.mjs';
-
-const failureSuffix = '.failed.json';
 
 /**
  * Prepares CUDA where there is a GPU, else (or where that fails) the CPU build.
@@ -25,27 +24,30 @@ export async function prepareNative({ repository, env }) {
     say(`native TensorFlow left out: EMIXER_BACKEND=${env.EMIXER_BACKEND}`);
     return;
   }
-  const libraryDir = env.EMIXER_LIBTENSORFLOW || undefined;
-  /** @type {{ cuda: boolean, libraryDir?: string }[]} */
-  const variants = libraryDir === undefined ? [{ cuda: false }] : [{ cuda: false, libraryDir }];
-  if (libraryDir === undefined && env.EMIXER_BACKEND !== 'native' && (await hasNvidiaGpu(env)))
-    variants.unshift({ cuda: true });
+  const variants = await wantedVariants(env);
   for (const variant of variants) {
     const directory = nativeDirectory(env, variant);
     try {
       await prepareVariant({ repository, env, variant, directory });
-      await rm(`${directory}${failureSuffix}`, { force: true });
+      await clearFailure(directory);
       return;
     } catch (error) {
-      const fix = error instanceof SetupError ? error.fix : 'see the message above; run it again with npm run setup';
+      const fix = error instanceof SetupError ? error.fix : 'see the message above; try again with npm run setup';
       const next = variants.at(-1) === variant ? 'the slow wasm fallback will run' : 'the CPU build is tried next';
       say(`native TensorFlow${variant.cuda ? ' with CUDA' : ''} is not available: ${error.message}; ${next}`);
       process.stderr.write(`  fix: ${fix}\n`);
-      const record = { reason: error.message, fix, at: new Date().toISOString() };
-      await mkdir(cacheRoot(env), { recursive: true });
-      await writeFile(`${directory}${failureSuffix}`, `${JSON.stringify(record)}\n`);
+      await recordFailure(directory, error.message, fix);
     }
   }
+}
+
+/** @returns {Promise<{ cuda: boolean, libraryDir?: string }[]>} the preferred one first */
+async function wantedVariants(env) {
+  if (env.EMIXER_LIBTENSORFLOW) return [{ cuda: false, libraryDir: env.EMIXER_LIBTENSORFLOW }];
+  if (env.EMIXER_BACKEND === 'native') return [{ cuda: false }];
+  if (await hasNvidiaGpu(env)) return [{ cuda: true }, { cuda: false }];
+  await recordFailure(nativeDirectory(env, { cuda: true }), 'no NVIDIA driver answers on this machine', '');
+  return [{ cuda: false }];
 }
 
 /**
