@@ -1,7 +1,9 @@
 /** Pointwise operations whose gradients tfjs composes of many kernels, each as one. */
 import * as tf from '@tensorflow/tfjs-core';
+import { executeOp, hasNativeOps, opAttr } from '#model/backend/execute-op.ts';
 import { withGradient } from './custom-gradient.ts';
-import { floatType, nativeKernel } from './native.ts';
+
+const float = [opAttr.type('T', 'float32')];
 
 /** max(x, 0); tfjs's own gradient takes seven kernels on the TensorFlow backend. */
 export const relu = <T extends tf.Tensor>(x: T): T =>
@@ -13,9 +15,7 @@ export const relu = <T extends tf.Tensor>(x: T): T =>
 
 /** dy where y = relu(x) is positive, else 0. */
 export function reluGradient<T extends tf.Tensor>(dy: T, y: tf.Tensor): T {
-  const kernel = nativeKernel();
-  if (kernel === undefined) return tf.mul(dy, tf.step(y));
-  return kernel('ReluGrad', [floatType()], [dy, y], 1)[0] as T;
+  return hasNativeOps() ? (executeOp('ReluGrad', float, [dy, y])[0] as T) : tf.mul(dy, tf.step(y));
 }
 
 /** a + b of one shape; tfjs's own gradient reshapes twice. */
@@ -24,10 +24,9 @@ export const residual = <T extends tf.Tensor>(a: T, b: T): T =>
 
 /** x [..., C] + bias [C] */
 export function addBias<T extends tf.Tensor>(x: T, bias: tf.Tensor): T {
-  const kernel = nativeKernel();
-  if (kernel === undefined) return tf.add(x, bias);
+  if (!hasNativeOps()) return tf.add(x, bias);
   return withGradient([x, bias], () => ({
-    value: kernel('BiasAdd', [floatType()], [x, bias], 1)[0] as T,
-    gradient: dy => [tf.clone(dy), kernel('BiasAddGrad', [floatType()], [dy], 1)[0] as tf.Tensor],
+    value: executeOp('BiasAdd', float, [x, bias])[0] as T,
+    gradient: dy => [tf.clone(dy), executeOp('BiasAddGrad', float, [dy])[0] as tf.Tensor],
   }));
 }

@@ -1,7 +1,7 @@
 /** Batch normalisation over the batch's own statistics: TensorFlow's fused kernel, and the same in plain operations. */
 import * as tf from '@tensorflow/tfjs-core';
+import { executeOp, hasNativeOps, opAttr } from '#model/backend/execute-op.ts';
 import { withGradient } from './custom-gradient.ts';
-import { floatType, type KernelAttribute, type NativeKernel, nativeKernel } from './native.ts';
 
 export const BATCH_NORM_EPSILON = 1e-5;
 
@@ -17,10 +17,8 @@ export interface BatchNormInputs {
 }
 
 /** (x - mean) / sqrt(variance + epsilon) * scale + offset, [B, H, W, C], by the fastest way of the backend. */
-export function batchNorm(inputs: BatchNormInputs): tf.Tensor4D {
-  const kernel = nativeKernel();
-  return kernel === undefined ? composedBatchNorm(inputs) : fusedBatchNorm(inputs, kernel);
-}
+export const batchNorm = (inputs: BatchNormInputs): tf.Tensor4D =>
+  hasNativeOps() ? fusedBatchNorm(inputs) : composedBatchNorm(inputs);
 
 /** The same in operations of every backend, with tfjs's own gradients. */
 export function composedBatchNorm({ x, scale, offset, observe }: BatchNormInputs): tf.Tensor4D {
@@ -33,25 +31,25 @@ export function composedBatchNorm({ x, scale, offset, observe }: BatchNormInputs
 }
 
 /** FusedBatchNormV3 and FusedBatchNormGradV3. */
-export function fusedBatchNorm({ x, scale, offset, observe }: BatchNormInputs, kernel: NativeKernel): tf.Tensor4D {
+export function fusedBatchNorm({ x, scale, offset, observe }: BatchNormInputs): tf.Tensor4D {
   return withGradient([x, scale, offset], save => {
     // An empty running mean and variance: in training the kernel wants none.
     const none = tf.tensor1d([]);
-    const forward = kernel('FusedBatchNormV3', attributes, [x, scale, offset, none, none], 6);
+    const forward = executeOp('FusedBatchNormV3', attributes, [x, scale, offset, none, none], 6);
     const [value, mean, unbiased, ...reserved] = forward as [tf.Tensor4D, tf.Tensor1D, tf.Tensor1D, ...tf.Tensor[]];
     const samples = x.size / (x.shape[3] as number);
     observe?.(mean, tf.mul(unbiased, (samples - 1) / samples));
     save([x, scale, ...reserved]);
     const gradient = (dy: tf.Tensor4D, saved: tf.Tensor[]) =>
-      kernel('FusedBatchNormGradV3', attributes, [dy, ...saved], 5).slice(0, 3);
+      executeOp('FusedBatchNormGradV3', attributes, [dy, ...saved], 5).slice(0, 3);
     return { value, gradient };
   });
 }
 
-const attributes: readonly KernelAttribute[] = [
-  floatType(),
-  floatType('U'),
-  { name: 'epsilon', kind: 'float', value: BATCH_NORM_EPSILON },
-  { name: 'data_format', kind: 'string', value: 'NHWC' },
-  { name: 'is_training', kind: 'bool', value: true },
+const attributes = [
+  opAttr.type('T', 'float32'),
+  opAttr.type('U', 'float32'),
+  opAttr.float('epsilon', BATCH_NORM_EPSILON),
+  opAttr.string('data_format', 'NHWC'),
+  opAttr.bool('is_training', true),
 ];

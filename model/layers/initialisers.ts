@@ -1,7 +1,7 @@
 /** Starting values of weights, drawn from a seeded stream: the same seed gives every site the same start. */
 import * as tf from '@tensorflow/tfjs-core';
+import { executeOp, hasNativeOps, opAttr } from '#model/backend/execute-op.ts';
 import type { Random } from '#model/random.ts';
-import { floatType, nativeKernel } from './native.ts';
 
 /** Above this many multiply-adds the factorisation goes to TensorFlow, where there is one. */
 const NATIVE_ABOVE = 3e8;
@@ -16,7 +16,10 @@ export function orthogonal(shape: readonly number[], random: Random): tf.Tensor 
   const [long, short] = inputs >= outputs ? [inputs, outputs] : [outputs, inputs];
   // Row r of `rows` is column r of the long [long, short] matrix.
   const rows = random.normals(long * short);
-  const basis = long * short * short > NATIVE_ABOVE ? nativeRows(rows, long, short) : gramSchmidt(rows, long, short);
+  const basis =
+    long * short * short > NATIVE_ABOVE && hasNativeOps()
+      ? nativeRows(rows, long, short)
+      : gramSchmidt(rows, long, short);
   return tf.tidy(() => {
     const matrix = tf.tensor2d(basis, [short, long]);
     return tf.reshape(inputs >= outputs ? tf.transpose(matrix) : matrix, [...shape]);
@@ -44,12 +47,10 @@ function gramSchmidt(gaussian: Float32Array, long: number, short: number): Float
 
 /** The same by TensorFlow's Householder QR. */
 function nativeRows(gaussian: Float32Array, long: number, short: number): Float32Array {
-  const kernel = nativeKernel();
-  if (kernel === undefined) return gramSchmidt(gaussian, long, short);
   const result = tf.tidy(() => {
     const columns = tf.transpose(tf.tensor2d(gaussian, [short, long]));
-    const attributes = [floatType(), { name: 'full_matrices', kind: 'bool', value: false } as const];
-    const [q, r] = kernel('Qr', attributes, [columns], 2) as [tf.Tensor2D, tf.Tensor2D];
+    const attributes = [opAttr.type('T', 'float32'), opAttr.bool('full_matrices', false)];
+    const [q, r] = executeOp('Qr', attributes, [columns], 2) as [tf.Tensor2D, tf.Tensor2D];
     const diagonal = tf.sum(tf.mul(r, tf.eye(short)), 1);
     return tf.transpose(tf.mul(q, tf.sign(diagonal)));
   });

@@ -1,5 +1,6 @@
-/** TensorFlow's own kernels that tfjs has no operation for, where the backend is TensorFlow. */
-import * as tf from '@tensorflow/tfjs-core';
+/** TensorFlow's own kernels as one function, for layers that are written against either it or nothing. */
+import type * as tf from '@tensorflow/tfjs-core';
+import { executeOp, hasNativeOps, type OpAttr, opAttr } from '#model/backend/execute-op.ts';
 
 /** An attribute of a TensorFlow operation; the kind is the attribute's type in its definition. */
 export interface KernelAttribute {
@@ -16,42 +17,17 @@ export type NativeKernel = (
   outputs: number,
 ) => tf.Tensor[];
 
-/** The part of tfjs-node's backend that is used here. */
-interface TensorFlowBackend {
-  readonly binding: Readonly<
-    Record<'TF_ATTR_INT' | 'TF_ATTR_FLOAT' | 'TF_ATTR_BOOL' | 'TF_ATTR_STRING' | 'TF_ATTR_TYPE', number>
-  >;
-  executeMultipleOutputs(
-    operation: string,
-    attributes: { name: string; type: number; value: KernelAttribute['value'] }[],
-    inputs: tf.Tensor[],
-    outputs: number,
-  ): tf.Tensor[];
-}
-
 /** The attribute `name` = DT_FLOAT, which nearly every kernel has. */
 export const floatType = (name = 'T'): KernelAttribute => ({ name, kind: 'type', value: 1 });
 
-/** Runs TensorFlow kernels by name, or undefined where the current backend is not TensorFlow. */
-export function nativeKernel(): NativeKernel | undefined {
-  const backend: unknown = tf.backend();
-  if (!isTensorFlow(backend)) return undefined;
-  const { binding } = backend;
-  const kinds = {
-    int: binding.TF_ATTR_INT,
-    float: binding.TF_ATTR_FLOAT,
-    bool: binding.TF_ATTR_BOOL,
-    string: binding.TF_ATTR_STRING,
-    type: binding.TF_ATTR_TYPE,
-  };
-  return (operation, attributes, inputs, outputs) =>
-    backend.executeMultipleOutputs(
-      operation,
-      attributes.map(({ name, kind, value }) => ({ name, type: kinds[kind], value })),
-      [...inputs],
-      outputs,
-    );
-}
+/** Types are given by their number in TensorFlow's C API. */
+const attributeOf = ({ name, kind, value }: KernelAttribute): OpAttr => ({
+  ...opAttr[kind](name, value as never),
+  value,
+});
 
-const isTensorFlow = (backend: unknown): backend is TensorFlowBackend =>
-  typeof (backend as Partial<TensorFlowBackend>).executeMultipleOutputs === 'function';
+/** Runs TensorFlow kernels by name, or undefined where the current backend is not TensorFlow. */
+export const nativeKernel = (): NativeKernel | undefined =>
+  hasNativeOps()
+    ? (operation, attributes, inputs, outputs) => executeOp(operation, attributes.map(attributeOf), inputs, outputs)
+    : undefined;
