@@ -1,0 +1,61 @@
+/** Gumbel-softmax (Jang et al. 2017; Maddison et al. 2017) with straight-through gradients. */
+import * as tf from '@tensorflow/tfjs-core';
+import { withGradient } from '#model/layers/custom-gradient.ts';
+import { floatType, type KernelAttribute, nativeKernel } from '#model/layers/native.ts';
+import type { Random } from '#model/random.ts';
+
+/**
+ * The inverse temperature after `step` of `total` steps, betaMax^(step / total): 1 at the start, betaMax at the end
+ * (RelGAN, Nie et al. 2019, section 3.3).
+ */
+export const gumbelBeta = (step: number, total: number, betaMax: number): number =>
+  betaMax ** (total <= 0 ? 1 : Math.min(1, step / total));
+
+/** Keeps both logarithms finite: the uniform kernel's values are multiples of 2^-23 in [0, 1). */
+const SMALLEST = 2 ** -24;
+
+/** -log(-log(u)), u uniform: argmax(logits + noise) is a draw from softmax(logits). The stream decides every value. */
+export function gumbelNoise(rows: number, columns: number, random: Random): tf.Tensor2D {
+  const u = tf.maximum<tf.Tensor2D>(uniform(rows, columns, random), SMALLEST);
+  return tf.neg(tf.log(tf.neg(tf.log(u))));
+}
+
+function uniform(rows: number, columns: number, random: Random): tf.Tensor2D {
+  const kernel = nativeKernel();
+  if (kernel === undefined) {
+    const values = Float32Array.from({ length: rows * columns }, () => (random.uint32() >>> 9) / 2 ** 23);
+    return tf.tensor2d(values, [rows, columns]);
+  }
+  const inputs = [tf.tensor1d([rows, columns], 'int32'), tf.tensor1d(random.seedPair(), 'int32')];
+  return kernel('StatelessRandomUniform', UNIFORM, inputs, 1)[0] as tf.Tensor2D;
+}
+
+const INT32 = 3;
+const UNIFORM: readonly KernelAttribute[] = [
+  floatType('dtype'),
+  { name: 'T', kind: 'type', value: INT32 },
+  { name: 'Tseed', kind: 'type', value: INT32 },
+];
+
+/**
+ * Exactly one-hot rows [N, V] forward, the gradient of softmax((logits + noise) * beta) backward (Bengio et al. 2013).
+ * @param logits [N, V]
+ * @param noise [N, V], the Gumbel noise that `chosen` was drawn with; a large negative value forbids a word
+ * @param chosen [N], argmax(logits + noise)
+ */
+export function straightThrough(
+  logits: tf.Tensor2D,
+  noise: tf.Tensor2D,
+  chosen: Int32Array,
+  beta: number,
+): tf.Tensor2D {
+  const soft = softWords(logits, noise, beta);
+  return withGradient<tf.Tensor2D>([soft], () => ({
+    value: tf.oneHot(tf.tensor1d(chosen, 'int32'), soft.shape[1], 1, 0, 'float32') as tf.Tensor2D,
+    gradient: dy => [tf.clone(dy)],
+  }));
+}
+
+/** softmax((logits + noise) * beta) */
+export const softWords = (logits: tf.Tensor2D, noise: tf.Tensor2D, beta: number): tf.Tensor2D =>
+  tf.softmax(tf.mul<tf.Tensor2D>(tf.add(logits, noise), beta));

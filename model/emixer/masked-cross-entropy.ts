@@ -1,0 +1,28 @@
+/** The cross-entropy of rows of logits, some of which count. */
+import * as tf from '@tensorflow/tfjs-core';
+import { withGradient } from '#model/layers/custom-gradient.ts';
+
+/**
+ * Sum over n of weights[n] * -log softmax(logits[n])[targets[n]], in nats.
+ * @param logits [N, K]
+ * @param targets [N]; rows of weight 0 may hold any id
+ * @param weights [N]
+ */
+export function crossEntropySum(logits: tf.Tensor2D, targets: Int32Array, weights: Float32Array): tf.Scalar {
+  return withGradient<tf.Scalar>([logits], save => {
+    const logProbabilities = tf.logSoftmax(logits);
+    const [rows, classes] = logits.shape;
+    // weights[n] at target n, 0 elsewhere
+    const wanted = tf.mul(
+      tf.oneHot(tf.tensor1d(targets, 'int32'), classes, 1, 0, 'float32'),
+      tf.tensor2d(weights, [rows, 1]),
+    );
+    save([logProbabilities, wanted]);
+    const gradient = (dy: tf.Scalar, saved: tf.Tensor[]) => {
+      const [logP, target] = saved as [tf.Tensor2D, tf.Tensor2D];
+      const expected = tf.mul(tf.exp(logP), tf.tensor2d(weights, [rows, 1]));
+      return [tf.mul(tf.sub(expected, target), dy)];
+    };
+    return { value: tf.neg(tf.sum(tf.mul(wanted, logProbabilities))), gradient };
+  });
+}

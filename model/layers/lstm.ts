@@ -1,0 +1,95 @@
+/** Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate of Gers et al. 2000) over whole sequences. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Random } from '#model/random.ts';
+import { composedLstm } from './lstm-composed.ts';
+import { nativeLstm, nativeLstmRun } from './lstm-native.ts';
+import { nativeKernel } from './native.ts';
+import type { ParameterSet } from './parameters.ts';
+
+/** The gates lie side by side in the order input, forget, candidate, output, each H wide (that of Keras and PyTorch). */
+export interface LstmWeights {
+  /** [I, 4H] */
+  readonly wx: tf.Tensor2D;
+  /** [H, 4H] */
+  readonly wh: tf.Tensor2D;
+  /** [4H] */
+  readonly b: tf.Tensor1D;
+}
+
+export type LstmState = {
+  /** [B, H] */
+  readonly h: tf.Tensor2D;
+  /** [B, H] */
+  readonly c: tf.Tensor2D;
+};
+
+export interface LstmRun {
+  /** [T, B, H] */
+  readonly hidden: tf.Tensor3D;
+  /** After the last step. */
+  readonly state: LstmState;
+}
+
+/** One layer. Time comes first, so that every step's rows lie together. */
+export class Lstm {
+  readonly hidden: number;
+  readonly #weights: LstmWeights;
+
+  /** Registers "<name>/wx" [I, 4H], "<name>/wh" [H, 4H] and "<name>/b" [4H]. */
+  constructor(parameters: ParameterSet, name: string, inputs: number, hidden: number, random: Random) {
+    this.hidden = hidden;
+    const initial = initialWeights(inputs, hidden, random);
+    this.#weights = {
+      wx: parameters.trainable(`${name}/wx`, initial.wx) as tf.Variable<tf.Rank.R2>,
+      wh: parameters.trainable(`${name}/wh`, initial.wh) as tf.Variable<tf.Rank.R2>,
+      b: parameters.trainable(`${name}/b`, initial.b) as tf.Variable<tf.Rank.R1>,
+    };
+  }
+
+  /** h [T, B, H] of x [T, B, I] from a state of zeros; differentiable. */
+  sequence(x: tf.Tensor3D): tf.Tensor3D {
+    const kernel = nativeKernel();
+    const state = this.zeroState(x.shape[1]);
+    return kernel === undefined
+      ? composedLstm(x, this.#weights, state).hidden
+      : nativeLstm(kernel, x, this.#weights, state);
+  }
+
+  /** Continues a sequence by x [T, B, I], for decoding: no gradient passes. */
+  advance(x: tf.Tensor3D, state: LstmState): LstmRun {
+    const kernel = nativeKernel();
+    return kernel === undefined
+      ? composedLstm(x, this.#weights, state)
+      : nativeLstmRun(kernel, x, this.#weights, state);
+  }
+
+  zeroState(batch: number): LstmState {
+    return { h: tf.zeros([batch, this.hidden]), c: tf.zeros([batch, this.hidden]) };
+  }
+}
+
+/**
+ * The last valid h [B, H] of h [T, B, H]: that of step lengths[b] - 1, or zeros where the length is 0. Steps after it
+ * can neither reach the value nor receive gradient, so sequences need no masking inside the recurrence.
+ */
+export function lastValid(hidden: tf.Tensor3D, lengths: Int32Array): tf.Tensor2D {
+  const [steps, batch] = hidden.shape;
+  const chosen = new Float32Array(steps * batch);
+  for (const [b, length] of lengths.entries()) if (length > 0) chosen[(length - 1) * batch + b] = 1;
+  return tf.sum(tf.mul(hidden, tf.tensor3d(chosen, [steps, batch, 1])), 0);
+}
+
+/**
+ * Uniform in +-1/sqrt(H), as PyTorch's LSTM; biases 0 but the forget gate's, which is 1, so that a fresh cell remembers
+ * (Jozefowicz et al. 2015).
+ */
+function initialWeights(inputs: number, hidden: number, random: Random): LstmWeights {
+  const bound = 1 / Math.sqrt(hidden);
+  const uniform = (rows: number) =>
+    tf.tensor2d(Float32Array.from({ length: rows * 4 * hidden }, () => (2 * random.uniform() - 1) * bound), [
+      rows,
+      4 * hidden,
+    ]);
+  const bias = new Float32Array(4 * hidden).fill(1, hidden, 2 * hidden);
+  return { wx: uniform(inputs), wh: uniform(hidden), b: tf.tensor1d(bias) };
+}
