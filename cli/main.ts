@@ -1,0 +1,35 @@
+/** The one place that reads argv, the environment and signals. */
+import process from 'node:process';
+import { allCommands } from './commands/index.ts';
+import { runProgram } from './program.ts';
+
+const { argv, env, stdin, stdout, stderr } = process;
+const { NO_COLOR: noColor, TERM: term } = env;
+const controller = new AbortController();
+let interrupted = false;
+
+// Warnings of dependencies are for their developers.
+process.noDeprecation = !argv.includes('--verbose');
+// `emixer ... | head` closes the pipe: that is no failure of the command.
+stdout.on('error', () => controller.abort());
+
+process.on('SIGINT', () => {
+  // A second Ctrl-C does not wait for anything any more.
+  if (interrupted) process.exit(130);
+  interrupted = true;
+  controller.abort();
+});
+process.on('SIGTERM', () => controller.abort());
+
+const isTty = stderr.isTTY === true && term !== 'dumb';
+const exitCode = await runProgram(allCommands, argv.slice(2), {
+  stdin,
+  stdout,
+  stderr,
+  isTty,
+  colours: isTty && (noColor === undefined || noColor === ''),
+  env,
+  now: Date.now,
+  signal: controller.signal,
+});
+process.exitCode = interrupted ? 130 : exitCode;
