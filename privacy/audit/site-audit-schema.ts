@@ -61,13 +61,9 @@ export const SiteAuditSchema = Type.Object(
           { generated: histogram, holdout: histogram, train: histogram, planted: histogram },
           closed,
         ),
-        plants: Type.Array(
-          Type.Object(
-            { kind: Type.Union(IMAGE_PLANTS.map(kind => Type.Literal(kind))), seed: count, ...planted },
-            closed,
-          ),
-          { maxItems: 20 * IMAGE_PLANTS.length },
-        ),
+        plants: Type.Array(Type.Object({ kind: Type.Enum([...IMAGE_PLANTS]), seed: count, ...planted }, closed), {
+          maxItems: 20 * IMAGE_PLANTS.length,
+        }),
       },
       closed,
     ),
@@ -86,7 +82,7 @@ export const SiteAuditSchema = Type.Object(
     phi: Type.Object(
       {
         reportsWithHits: count,
-        hits: Type.Array(Type.Object({ kind: Type.Union(PHI_KINDS.map(kind => Type.Literal(kind))), count }, closed), {
+        hits: Type.Array(Type.Object({ kind: Type.Enum([...PHI_KINDS]), count }, closed), {
           maxItems: PHI_KINDS.length,
         }),
         ...planted,

@@ -3,7 +3,6 @@ import { binomialTail } from './binomial.ts';
 import { fisherGreater } from './fisher.ts';
 
 export interface HitCounts {
-  readonly generated: number;
   readonly generatedTrials: number;
   readonly holdout: number;
   readonly holdoutTrials: number;
