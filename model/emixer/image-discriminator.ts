@@ -92,5 +92,5 @@ export class ImageDiscriminator {
 const completed = (y: tf.Tensor2D, known: tf.Tensor2D, logits: tf.Tensor2D): tf.Tensor2D =>
   withGradient([y, logits], () => ({
     value: tf.where(tf.greater(known, 0), y, tf.sigmoid(logits)),
-    gradient: () => [tf.zerosLike(y), tf.zerosLike(logits)],
+    gradient: () => [tf.zeros(y.shape), tf.zeros(logits.shape)],
   }));

@@ -1,7 +1,6 @@
-import '@tensorflow/tfjs';
-import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { loadBackend } from '#model/backend/load-backend.ts';
 import { ParameterSet } from '#model/layers/parameters.ts';
 import { SpectralNorm } from '#model/layers/spectral-norm.ts';
 import { Random } from '#model/random.ts';
@@ -15,7 +14,7 @@ const OUT_IN = [
 ];
 
 beforeAll(async () => {
-  await tf.setBackend('cpu');
+  await loadBackend();
 });
 
 function published() {
