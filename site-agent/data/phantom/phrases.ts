@@ -1,5 +1,5 @@
 /**
- * The words of phantom reports. `{side}`, `{zone}`, `{size}`, `{trend}` and `{count}` are filled in; a choice of
+ * The words of phantom reports. `{side}`, `{zone}`, `{size}` and `{trend}` are filled in; a choice of
  * phrasings for each statement, affirmed, hedged and denied.
  */
 import type { DrawnLabel, Trend } from './findings.ts';
@@ -193,6 +193,13 @@ export const NORMAL_IMPRESSION: readonly string[] = [
   'No acute intrathoracic process.',
   'No evidence of acute cardiopulmonary disease.',
   'Normal chest radiograph.',
+];
+
+export const NO_OPACITY: readonly string[] = [
+  'There is no focal opacity.',
+  'No focal opacity is seen.',
+  'The lungs are well expanded, without opacity.',
+  'No airspace opacity is identified.',
 ];
 
 /** Sentences that state nothing about the drawn labels. */

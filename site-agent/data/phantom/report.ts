@@ -6,6 +6,7 @@ import { DRAWN_LABELS, type DrawnLabel, type Finding, type Zone } from './findin
 import {
   COMBINED_NEGATIVE,
   INDICATIONS,
+  NO_OPACITY,
   NORMAL_IMPRESSION,
   REMARKS,
   TECHNIQUE,
@@ -46,12 +47,16 @@ export function writeReport(
     const wording = WORDING[finding.label];
     statements.push(fill(random, pick(random, finding.certain ? wording.positive : wording.uncertain), finding));
   }
-  addImplied(labels, findings);
+  addOpacity(labels, findings);
 
   const denied = DRAWN_LABELS.filter(label => labels[label] === undefined && random.uniform() < DENIED[label]);
   for (const label of denied) labels[label] = 0;
   // One sentence of either kind may stand first: some begin with the heart, some with what is wrong.
   const negatives = deny(random, denied);
+  if (labels['Lung Opacity'] === undefined && random.uniform() < 0.6) {
+    negatives.push(pick(random, NO_OPACITY));
+    labels['Lung Opacity'] = 0;
+  }
   const body = random.uniform() < 0.6 ? [...statements, ...negatives] : random.shuffled([...statements, ...negatives]);
   if (random.uniform() < 0.45) body.push(pick(random, REMARKS));
 
@@ -67,13 +72,13 @@ export function writeReport(
   return { text: layOut(random, body, impression, study), labels };
 }
 
-/** CheXpert's parents and relatives of what is drawn. */
-function addImplied(labels: Partial<Record<Label, LabelValue>>, findings: readonly Finding[]): void {
-  const opaque = findings.filter(
-    ({ label }) => label === 'Consolidation' || label === 'Edema' || label === 'Atelectasis',
-  );
+/** Findings that make the lung opaque are also "Lung Opacity", CheXpert's parent of them. */
+function addOpacity(labels: Partial<Record<Label, LabelValue>>, findings: readonly Finding[]): void {
+  const opaque = findings.filter(({ label }) => OPAQUE.includes(label));
   if (opaque.length > 0) labels['Lung Opacity'] = opaque.some(finding => finding.certain) ? 1 : -1;
 }
+
+const OPAQUE: readonly DrawnLabel[] = ['Consolidation', 'Edema', 'Atelectasis', 'Lung Lesion'];
 
 /** Denials, some of them joined into one sentence, in a varying order. */
 function deny(random: Random, labels: readonly DrawnLabel[]): string[] {
