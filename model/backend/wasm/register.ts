@@ -1,6 +1,8 @@
-/** Adds to tfjs-backend-wasm the kernels without which EMIXER cannot be trained on it. */
+/** Adds to tfjs-backend-wasm the kernels without which EMIXER cannot be trained on it, and replaces those that are wrong. */
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import {
+  AvgPoolGrad,
+  type AvgPoolGradAttrs,
   backend_util,
   Conv2DBackpropFilter,
   type Conv2DBackpropFilterAttrs,
@@ -8,6 +10,8 @@ import {
   type Conv2DBackpropInputAttrs,
   getKernel,
   type KernelConfig,
+  MaxPoolGrad,
+  type MaxPoolGradAttrs,
   registerKernel,
   type Tensor4D,
   type TensorInfo,
@@ -16,6 +20,7 @@ import {
 } from '@tensorflow/tfjs-core';
 import { conv2dFilterGradient } from './conv2d-filter-gradient.ts';
 import { conv2dInputGradient } from './conv2d-input-gradient.ts';
+import { averagePoolGradient, maxPoolGradient } from './pool-gradients.ts';
 import { segmentSum } from './segment-sum.ts';
 
 const backendName = 'wasm';
@@ -38,6 +43,11 @@ function geometry(
   );
 }
 
+function poolGeometry(x: TensorInfo, attrs: AvgPoolGradAttrs & { dimRoundingMode?: 'floor' | 'round' | 'ceil' }) {
+  const shape = x.shape as [number, number, number, number];
+  return backend_util.computePool2DInfo(shape, attrs.filterSize, attrs.strides, 1, attrs.pad, attrs.dimRoundingMode);
+}
+
 const kernels: readonly KernelConfig[] = [
   {
     kernelName: Conv2DBackpropFilter,
@@ -57,6 +67,27 @@ const kernels: readonly KernelConfig[] = [
       const inputAttrs = attrs as unknown as Conv2DBackpropInputAttrs;
       const info = geometry(inputAttrs.inputShape, filter.shape, inputAttrs);
       return conv2dInputGradient(dy as Tensor4D, filter as Tensor4D, info);
+    },
+  },
+  {
+    kernelName: MaxPoolGrad,
+    backendName,
+    kernelFunc: ({ inputs, attrs, backend }) => {
+      const { dy, input } = inputs as { dy: TensorInfo; input: TensorInfo };
+      return maxPoolGradient(
+        backend as BackendWasm,
+        input,
+        dy,
+        poolGeometry(input, attrs as unknown as MaxPoolGradAttrs),
+      );
+    },
+  },
+  {
+    kernelName: AvgPoolGrad,
+    backendName,
+    kernelFunc: ({ inputs, attrs, backend }) => {
+      const { dy, input } = inputs as { dy: TensorInfo; input: TensorInfo };
+      return averagePoolGradient(backend as BackendWasm, dy, poolGeometry(input, attrs as unknown as AvgPoolGradAttrs));
     },
   },
   {
