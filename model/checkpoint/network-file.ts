@@ -28,40 +28,28 @@ export async function saveTensors(
   await writeSafetensors(path, entries, metadata);
 }
 
-/** All tensors of some networks, or those that `keep` names. */
-export function* tensorsOf(
-  sets: readonly ParameterSet[],
-  keep: (name: string) => boolean = () => true,
-): Generator<readonly [string, tf.Tensor]> {
-  for (const set of sets) for (const [name, { variable }] of set.entries()) if (keep(name)) yield [name, variable];
+/** All tensors of some networks. */
+export function* tensorsOf(sets: readonly ParameterSet[]): Generator<readonly [string, tf.Variable]> {
+  for (const set of sets) for (const [name, { variable }] of set.entries()) yield [name, variable];
 }
 
-/** Assigns every tensor of the file that `sets` know; `required` names those that must be there. */
-export async function loadNetworks(
-  path: string,
-  sets: readonly ParameterSet[],
-  required: (name: string) => boolean,
-): Promise<void> {
+/**
+ * Assigns the file's tensors to variables of the same names.
+ * @throws FedError FILE_CORRUPT when one is missing or of another shape, NOT_FOUND without the file
+ */
+export async function loadTensors(path: string, variables: Iterable<readonly [string, tf.Variable]>): Promise<void> {
   const file = await openSafetensors(path);
   try {
-    for (const set of sets) {
-      for (const [name, { variable }] of set.entries()) await assignFrom(file, name, variable, required(name));
-    }
+    for (const [name, variable] of variables) await assignFrom(file, name, variable);
   } finally {
     await file.close();
   }
 }
 
 /** Assigns one variable from an open file. */
-export async function assignFrom(
-  file: SafetensorsFile,
-  name: string,
-  variable: tf.Variable,
-  required: boolean,
-): Promise<void> {
+export async function assignFrom(file: SafetensorsFile, name: string, variable: tf.Variable): Promise<void> {
   const entry = file.entries.get(name);
   if (entry === undefined) {
-    if (!required) return;
     throw new FedError('FILE_CORRUPT', `the weights hold no tensor ${name}`, 'use weights of this architecture');
   }
   if (entry.dtype !== 'F32' || entry.shape.join() !== variable.shape.join()) {

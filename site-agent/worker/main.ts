@@ -2,7 +2,8 @@
  * The training worker: one child process of the agent for one run. It takes jobs over IPC one after another, holds
  * neither the site's key nor the agent's environment, and gives its memory back by ending.
  */
-import { backendOptionsFromEnvironment, loadBackend } from '#model/backend/index.ts';
+import { loadBackend } from '#model/backend/load-backend.ts';
+import { backendOptionsFromEnvironment } from '#model/backend/options.ts';
 import { FedError, toFedError } from '#proto/errors.ts';
 import { runJob } from './jobs/run-job.ts';
 import type { WorkerJob, WorkerMessage } from './messages.ts';

@@ -1,0 +1,50 @@
+/** Pre-training of F's decoder: maximum likelihood of real reports given their images, encoder frozen. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Emixer } from '../emixer/emixer.ts';
+import { Adam } from '../optimiser/adam.ts';
+import { BatchStream } from './batches.ts';
+import { inSplit, type TrainingData } from './dataset.ts';
+import { minimise } from './minimise.ts';
+import { imageTensor, reportGrid } from './tensors.ts';
+import type { StreamKeys, Trainer } from './trainer.ts';
+
+export class ReportTrainer implements Trainer {
+  readonly records: Readonly<Record<string, number>>;
+  readonly optimisers: { readonly mle: Adam };
+  readonly networks;
+  readonly #model: Emixer;
+  readonly #data: TrainingData;
+  readonly #batches: BatchStream | undefined;
+
+  constructor(model: Emixer, data: TrainingData, keys: StreamKeys) {
+    const reported = inSplit(data, 'train').filter(record => record.report !== null);
+    const { batchSize, optimiser } = model.config;
+    const { pretrainingRate: rate, clipNorm } = optimiser;
+    this.#model = model;
+    this.#data = data;
+    this.#batches =
+      reported.length === 0
+        ? undefined
+        : new BatchStream(data, reported, batchSize, keys.seed, keys.site, 'report-pretraining');
+    this.records = { 'F/decoder': reported.length };
+    this.optimisers = { mle: new Adam(model.reportGenerator.parameters.trainables, { rate, beta1: 0.9, clipNorm }) };
+    this.networks = [model.reportGenerator.parameters];
+  }
+
+  async step(step: number): Promise<Record<string, number>> {
+    if (this.#batches === undefined) return {};
+    const { records, pixels } = await this.#batches.batch(step);
+    const { encoder, reportGenerator, vocabulary, config } = this.#model;
+    const grid = reportGrid(records, vocabulary, config.report);
+    return tf.tidy(() => {
+      const features = encoder.features(imageTensor(pixels, this.#data));
+      return minimise(reportGenerator.parameters.trainables, [this.optimisers.mle], () => ({
+        'report/mle': reportGenerator.mleLoss(features, grid).loss,
+      }));
+    });
+  }
+
+  dispose(): void {
+    this.optimisers.mle.dispose();
+  }
+}

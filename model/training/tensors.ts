@@ -1,0 +1,62 @@
+/** Batches as tensors. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { FlatReports } from '../emixer/report-rows.ts';
+import type { LabelDistribution } from '../generation/label-distribution.ts';
+import type { Random } from '../random.ts';
+import { parseReport } from '../text/report-cleaner.ts';
+import type { ReportGrid, Vocabulary } from '../text/vocabulary.ts';
+import { multiHot, type TrainingData, type TrainingRecord } from './dataset.ts';
+
+/** Pixels 0..255 -> [B, H, W, C] in [-1, 1]. */
+export function imageTensor(pixels: Uint8Array, data: Pick<TrainingData, 'resolution' | 'imageChannels'>): tf.Tensor4D {
+  const { resolution, imageChannels } = data;
+  const values = Float32Array.from(pixels, value => value / 127.5 - 1);
+  return tf.tensor4d(values, [
+    values.length / (resolution ** 2 * imageChannels),
+    resolution,
+    resolution,
+    imageChannels,
+  ]);
+}
+
+/** Images in [-1, 1] -> pixels 0..255, the levels that a real image can have. */
+export function pixelsOf(images: tf.Tensor4D): Uint8Array {
+  return Uint8Array.from(images.dataSync(), value => Math.round((Math.min(1, Math.max(-1, value)) + 1) * 127.5));
+}
+
+/** The y of records, [B, K]. */
+export const labelTensor = (records: readonly TrainingRecord[]): tf.Tensor2D => tf.tensor2d(records.map(multiHot));
+
+/** The y of what is generated, [B, K]. */
+export const drawLabels = (batch: number, draw: LabelDistribution, random: Random): tf.Tensor2D =>
+  tf.tensor2d(Array.from({ length: batch }, () => [...draw(random)]));
+
+/** z ~ N(0, 1), [B, zLength]. */
+export const drawNoise = (batch: number, zLength: number, random: Random): tf.Tensor2D =>
+  tf.tensor2d(random.normals(batch * zLength), [batch, zLength]);
+
+interface ReportLimits {
+  readonly maxSentences: number;
+  readonly maxWords: number;
+}
+
+/** Reports of records as ids [B, S, T]; a record without one is a row of padding. */
+export const reportGrid = (
+  records: readonly TrainingRecord[],
+  vocabulary: Vocabulary,
+  { maxSentences, maxWords }: ReportLimits,
+): ReportGrid =>
+  vocabulary.encode(
+    records.map(({ report }) => (report === null ? [] : parseReport(report))),
+    maxSentences,
+    maxWords,
+  );
+
+/** Row b of the result is row `order[b]`: other reports for the same images. */
+export function reorderedReports(reports: FlatReports, order: readonly number[]): FlatReports {
+  const { tokens } = reports;
+  const ids = new Int32Array(order.length * tokens);
+  for (const [to, from] of order.entries())
+    ids.set(reports.ids.subarray(from * tokens, (from + 1) * tokens), to * tokens);
+  return { ids, reports: order.length, tokens, lengths: Int32Array.from(order, from => reports.lengths[from] ?? 0) };
+}
