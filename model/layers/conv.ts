@@ -1,8 +1,10 @@
 /** Spectrally normalised convolutions, and the two that change the resolution at less than half the price. */
 import * as tf from '@tensorflow/tfjs-core';
+import { hasNativeOps } from '#model/backend/execute-op.ts';
 import type { Random } from '#model/random.ts';
 import { addBias } from './activation.ts';
 import { orthogonal } from './initialisers.ts';
+import { averagePool, upsample } from './resampling.ts';
 import type { SpectralNorm, SpectralWeights } from './spectral-norm.ts';
 
 export interface ConvShape {
@@ -35,6 +37,7 @@ export class Conv {
    * stride 2: the same function with 4 instead of 9 multiply-adds an input pixel.
    */
   applyThenPool(x: tf.Tensor4D, weights: SpectralWeights): tf.Tensor4D {
+    if (!stridesAreCheap()) return averagePool(this.apply(x, weights));
     return this.#biased(tf.conv2d(x, widened(this.#weight(weights), 1 / 4), 2, 'same'));
   }
 
@@ -43,6 +46,7 @@ export class Conv {
    * 4x4 transposed convolution of stride 2: the same function with 4 instead of 9 multiply-adds an output pixel.
    */
   upsampleThenApply(x: tf.Tensor4D, weights: SpectralWeights): tf.Tensor4D {
+    if (!stridesAreCheap()) return this.apply(upsample(x), weights);
     const [batch, height, width] = x.shape;
     // A transposed convolution walks its kernel backwards, and has the output channels before the input channels.
     const kernel = tf.transpose(widened(this.#weight(weights), 1, true), [0, 1, 3, 2]);
@@ -54,6 +58,9 @@ export class Conv {
 
   #biased = (x: tf.Tensor4D): tf.Tensor4D => (this.#bias === undefined ? x : addBias(x, this.#bias));
 }
+
+/** The wasm backend fills strides with zeros and multiplies them. */
+const stridesAreCheap = hasNativeOps;
 
 /** Row t of the 4-tap kernel is the sum of these rows of the 3-tap kernel: its convolution with a box of two. */
 const TAPS: readonly (readonly number[])[] = [[0], [0, 1], [1, 2], [2]];
