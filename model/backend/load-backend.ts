@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { FedError } from '#proto/errors.ts';
 import type { Backend, BackendName, Rejected } from './backend.ts';
 import { gpuName } from './gpu-name.ts';
+import { registerGradients } from './gradients.ts';
 import { type NativeBackend, useNative } from './native.ts';
 import { nativeDirectories, preparedBackend } from './native-cache.ts';
 import type { BackendDemand, BackendOptions } from './options.ts';
@@ -37,6 +38,7 @@ export async function loadBackend(options: BackendOptions = {}): Promise<Backend
 
 async function finish(facts: Omit<Backend, 'tf'>): Promise<Backend> {
   await tf.ready();
+  registerGradients();
   return { ...facts, tf };
 }
 
