@@ -34,7 +34,7 @@ export class Emixer {
     this.config = config;
     this.vocabulary = vocabulary;
     this.generator = new ImageGenerator(config, shared('G'));
-    this.encoder = new ImageEncoder(config, shared('F/encoder'));
+    this.encoder = new ImageEncoder(config, 'F/encoder', shared('F/encoder'));
     this.reportGenerator = new ReportGenerator(config, vocabulary.size, shared('F/decoder'));
     this.imageDiscriminator = new ImageDiscriminator(config, local('D_image'));
     this.reportDiscriminator = new ReportDiscriminator(config, vocabulary.size, local('D_report'));

@@ -48,4 +48,4 @@ export async function loadExtractor(job: EvaluateJob, context: WeightedContext):
 }
 
 const emptyExtractor = ({ config, keys }: WeightedContext): ImageEncoder =>
-  new ImageEncoder(config, new Random(keys.seed, 'initial', 'E', keys.site), 'E');
+  new ImageEncoder(config, 'E', new Random(keys.seed, 'initial', 'E', keys.site));
