@@ -22,9 +22,14 @@ export function backoffMs(attempt: number, { firstMs, maximumMs, random }: Backo
   return Math.round(ceiling * (0.5 + random() / 2));
 }
 
-/** What passes with time; everything else needs a person, and retrying would only hide it. */
-const TRANSIENT: ReadonlySet<ErrorCode> = new Set(['UNREACHABLE', 'CANCELLED', 'INTERNAL', 'LIMIT_EXCEEDED']);
-export const isTransient = (error: FedError): boolean => TRANSIENT.has(error.code);
+/** What passes with time, or when somebody frees space; everything else needs a person, and retrying would hide it. */
+const TRANSIENT: ReadonlySet<ErrorCode> = new Set(['UNREACHABLE', 'CANCELLED', 'DISK_FULL']);
+/** A fault of the other end may pass with its restart; the same fault for the fifth time will not. */
+const INTERNAL_ATTEMPTS = 5;
+
+/** @param failures how often it failed before */
+export const isTransient = (error: FedError, failures = 0): boolean =>
+  TRANSIENT.has(error.code) || (error.code === 'INTERNAL' && failures < INTERNAL_ATTEMPTS);
 
 export interface Wait {
   readonly reason: FedError;
@@ -47,7 +52,7 @@ export async function retrying<T>(
     } catch (thrown) {
       options.signal.throwIfAborted();
       const reason = toFedError(thrown);
-      if (!isTransient(reason)) throw reason;
+      if (!isTransient(reason, failures)) throw reason;
       const waitMs = backoffMs(failures, options);
       options.onWait({ reason, waitMs, attempt: failures + 1 });
       await options.clock.sleep(waitMs, options.signal);

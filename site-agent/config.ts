@@ -46,9 +46,7 @@ const PolicySchema = Type.Object(
 
 const WorkerSchema = Type.Object(
   {
-    backend: Type.Union([Type.Literal('auto'), Type.Literal('native'), Type.Literal('wasm'), Type.Literal('cpu')], {
-      default: 'auto',
-    }),
+    backend: Type.Enum(['auto', 'cuda', 'native', 'wasm', 'cpu'], { default: 'auto' }),
     /** Threads of the numeric kernels; 0 means as many as there are cores. */
     threads: integer(0, 1_024, 0),
     checkpointEverySteps: integer(1, 1_000_000, 10),

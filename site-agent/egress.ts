@@ -26,10 +26,10 @@ import { resultDigest, signDigest } from '#proto/signing.ts';
 import { channelCredentials, grpcOptions } from '#proto/tls.ts';
 import { PROTOCOL_VERSION, SOFTWARE_VERSION } from '#proto/version.ts';
 import type { Clock } from './clock.ts';
-import { checkMetrics, refused } from './egress-checks.ts';
+import { checkFailure, checkMetrics, refused } from './egress-checks.ts';
 import type { EgressKind } from './egress-kinds.ts';
 import type { EgressLog } from './egress-log.ts';
-import { checkOutcome, outcomeKind } from './egress-results.ts';
+import { checkOutcome, type Outcome, outcomeKind } from './egress-results.ts';
 import { Outgoing, type OutgoingSource } from './outgoing.ts';
 import type { CheckedTask } from './policy.ts';
 
@@ -157,14 +157,23 @@ export class Egress {
    */
   async submit(
     checked: CheckedTask,
-    outcome: NonNullable<SubmitResultRequest['outcome']>,
+    outcome: Exclude<Outcome, { $case: 'failure' }>,
     signal: AbortSignal,
   ): Promise<SubmitResultResponse> {
     checkOutcome(checked, outcome, this.#options.minimumCell);
-    const request: SubmitResultRequest = { taskId: checked.task.taskId, outcome, signature: Buffer.alloc(0) };
+    return this.#submit(checked.task.taskId, outcome, signal);
+  }
+
+  /** Says that a task could not be done: the code, and only the public half of the text. */
+  submitFailure(taskId: string, failure: FedError, signal: AbortSignal): Promise<SubmitResultResponse> {
+    return this.#submit(taskId, { $case: 'failure', value: checkFailure(failure) }, signal);
+  }
+
+  async #submit(taskId: string, outcome: Outcome, signal: AbortSignal): Promise<SubmitResultResponse> {
+    const request: SubmitResultRequest = { taskId, outcome, signature: Buffer.alloc(0) };
     request.signature = signDigest(this.#options.keyPem, resultDigest(request));
     await this.#permit(outcomeKind(outcome), SubmitResultRequest.encode(request).finish());
-    return callUnary(this.#client, service.submitResult, request, { signal, timeoutMs: UNARY_TIMEOUT_MS });
+    return await callUnary(this.#client, service.submitResult, request, { signal, timeoutMs: UNARY_TIMEOUT_MS });
   }
 
   close(): void {

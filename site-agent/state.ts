@@ -13,6 +13,8 @@ export interface SitePaths {
   readonly certificate: string;
   readonly ca: string;
   readonly identity: string;
+  /** Turns patients' ids into hashes; out of the worker's reach, like the private key. */
+  readonly dataKey: string;
   readonly data: string;
   readonly prepared: string;
   readonly approvals: string;
@@ -32,6 +34,7 @@ export function sitePaths(dir: string): SitePaths {
     certificate: at('identity', 'certificate.pem'),
     ca: at('identity', 'ca.pem'),
     identity: at('identity', 'identity.json'),
+    dataKey: at('identity', 'data.key'),
     data: at('data'),
     prepared: at('data', 'prepared'),
     approvals: at('state', 'approvals.json'),

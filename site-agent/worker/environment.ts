@@ -1,13 +1,13 @@
 /** The worker's whole environment: nothing of the agent's is inherited, since it may hold secrets. */
 
 export interface WorkerSettings {
-  readonly backend: 'auto' | 'native' | 'wasm' | 'cpu';
-  /** 0: as many as there are cores. */
+  /** `auto`: what the agent's own environment asks for, or the best there is. */
+  readonly backend: 'auto' | 'cuda' | 'native' | 'wasm' | 'cpu';
+  /** 0: what the agent's own environment asks for, or as many as there are cores. */
   readonly threads: number;
-  readonly checkpointEverySteps: number;
 }
 
-/** Names that the numeric backend and the dynamic linker need to find their files; values come from the agent's own. */
+/** Names that the numeric backend and the dynamic linker need; values come from the agent's own environment. */
 const PASSED_ON = [
   'PATH',
   'LANG',
@@ -15,6 +15,8 @@ const PASSED_ON = [
   'HOME',
   'XDG_CACHE_HOME',
   'EMIXER_LIBTENSORFLOW',
+  'EMIXER_BACKEND',
+  'EMIXER_THREADS',
   'CUDA_VISIBLE_DEVICES',
 ] as const;
 
@@ -29,8 +31,7 @@ export function workerEnvironment(
   });
   return {
     ...Object.fromEntries(passed),
-    EMIXER_BACKEND: settings.backend,
-    EMIXER_CHECKPOINT_STEPS: String(settings.checkpointEverySteps),
+    ...(settings.backend === 'auto' ? {} : { EMIXER_BACKEND: settings.backend }),
     ...(settings.threads === 0 ? {} : { EMIXER_THREADS: String(settings.threads) }),
   };
 }

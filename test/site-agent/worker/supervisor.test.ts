@@ -29,7 +29,7 @@ const start = (options: { stallTimeoutMs?: number; idleMs?: number; entry?: stri
     entry,
     paths: { read: [entry, join(dir, 'data')], write: [join(dir, 'run', 'worker')] },
     environment: workerEnvironment(
-      { backend: 'auto', threads: 2, checkpointEverySteps: 5 },
+      { backend: 'wasm', threads: 2 },
       { PATH: '/usr/bin', AWS_SECRET_ACCESS_KEY: 'secret', NODE_OPTIONS: '--inspect', EMIXER_TOKEN: 'secret' },
     ),
     startTimeoutMs: 20_000,
@@ -82,8 +82,7 @@ describe('the training worker', () => {
     // Node adds the channel's two for the child and takes them out again before any code runs.
     expect(environment).toEqual({
       PATH: '/usr/bin',
-      EMIXER_BACKEND: 'auto',
-      EMIXER_CHECKPOINT_STEPS: '5',
+      EMIXER_BACKEND: 'wasm',
       EMIXER_THREADS: '2',
     });
   });
