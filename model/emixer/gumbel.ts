@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { withGradient } from '#model/layers/custom-gradient.ts';
 import { floatType, type KernelAttribute, nativeKernel } from '#model/layers/native.ts';
+import { oneHotRows } from '#model/layers/one-hot.ts';
 import type { Random } from '#model/random.ts';
 
 /**
@@ -51,7 +52,7 @@ export function straightThrough(
 ): tf.Tensor2D {
   const soft = softWords(logits, noise, beta);
   return withGradient<tf.Tensor2D>([soft], () => ({
-    value: tf.oneHot(tf.tensor1d(chosen, 'int32'), soft.shape[1], 1, 0, 'float32') as tf.Tensor2D,
+    value: oneHotRows(chosen, soft.shape[1]),
     gradient: dy => [tf.clone(dy)],
   }));
 }

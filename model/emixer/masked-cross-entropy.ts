@@ -1,6 +1,7 @@
 /** The cross-entropy of rows of logits, some of which count. */
 import * as tf from '@tensorflow/tfjs-core';
 import { withGradient } from '#model/layers/custom-gradient.ts';
+import { oneHotRows } from '#model/layers/one-hot.ts';
 
 /**
  * Sum over n of weights[n] * -log softmax(logits[n])[targets[n]], in nats.
@@ -13,10 +14,7 @@ export function crossEntropySum(logits: tf.Tensor2D, targets: Int32Array, weight
     const logProbabilities = tf.logSoftmax(logits);
     const [rows, classes] = logits.shape;
     // weights[n] at target n, 0 elsewhere
-    const wanted = tf.mul(
-      tf.oneHot(tf.tensor1d(targets, 'int32'), classes, 1, 0, 'float32'),
-      tf.tensor2d(weights, [rows, 1]),
-    );
+    const wanted = tf.mul(oneHotRows(targets, classes), tf.tensor2d(weights, [rows, 1]));
     save([logProbabilities, wanted]);
     const gradient = (dy: tf.Scalar, saved: tf.Tensor[]) => {
       const [logP, target] = saved as [tf.Tensor2D, tf.Tensor2D];

@@ -1,9 +1,9 @@
 /** Words of many sentences drawn side by side, off the gradient tape. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Random } from '#model/random.ts';
-import { END, PAD, START, UNKNOWN } from '#model/text/vocabulary.ts';
 import { gatherRows } from '#model/layers/gather-rows.ts';
 import { offTape } from '#model/layers/off-tape.ts';
+import type { Random } from '#model/random.ts';
+import { END, PAD, START, UNKNOWN } from '#model/text/vocabulary.ts';
 import { gumbelNoise } from './gumbel.ts';
 import type { WordDecoder } from './word-decoder.ts';
 

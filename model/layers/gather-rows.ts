@@ -11,9 +11,7 @@ export function gatherRows(table: tf.Tensor2D, indices: Int32Array): tf.Tensor2D
   return withGradient<tf.Tensor2D>([table], save => {
     const ids = tf.tensor1d(indices, 'int32');
     save([ids]);
-    const gradient = (dy: tf.Tensor, saved: tf.Tensor[]) => [
-      tf.unsortedSegmentSum(dy, saved[0] as tf.Tensor1D, rows),
-    ];
+    const gradient = (dy: tf.Tensor, saved: tf.Tensor[]) => [tf.unsortedSegmentSum(dy, saved[0] as tf.Tensor1D, rows)];
     return { value: tf.gather(table, ids), gradient };
   });
 }

@@ -86,10 +86,10 @@ export function lastValid(hidden: tf.Tensor3D, lengths: Int32Array): tf.Tensor2D
 function initialWeights(inputs: number, hidden: number, random: Random): LstmWeights {
   const bound = 1 / Math.sqrt(hidden);
   const uniform = (rows: number) =>
-    tf.tensor2d(Float32Array.from({ length: rows * 4 * hidden }, () => (2 * random.uniform() - 1) * bound), [
-      rows,
-      4 * hidden,
-    ]);
+    tf.tensor2d(
+      Float32Array.from({ length: rows * 4 * hidden }, () => (2 * random.uniform() - 1) * bound),
+      [rows, 4 * hidden],
+    );
   const bias = new Float32Array(4 * hidden).fill(1, hidden, 2 * hidden);
   return { wx: uniform(inputs), wh: uniform(hidden), b: tf.tensor1d(bias) };
 }

@@ -75,8 +75,9 @@ export class Vocabulary {
 
   #sentence(ids: Int32Array): string[] {
     const end = ids.indexOf(END);
-    return [...(end < 0 ? ids : ids.subarray(0, end))].filter(id => id !== PAD && id !== START && id !== UNKNOWN).map(
-      id => {
+    return [...(end < 0 ? ids : ids.subarray(0, end))]
+      .filter(id => id !== PAD && id !== START && id !== UNKNOWN)
+      .map(id => {
         const token = this.tokens[id - FIRST_WORD];
         if (token === undefined) {
           throw new FedError(
@@ -86,7 +87,6 @@ export class Vocabulary {
           );
         }
         return token;
-      },
-    );
+      });
   }
 }

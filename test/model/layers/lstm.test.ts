@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadBackend } from '#model/backend/load-backend.ts';
-import { type LstmState, type LstmWeights, Lstm, lastValid } from '#model/layers/lstm.ts';
+import { Lstm, type LstmState, type LstmWeights, lastValid } from '#model/layers/lstm.ts';
 import { composedLstm } from '#model/layers/lstm-composed.ts';
 import { nativeLstm, nativeLstmRun } from '#model/layers/lstm-native.ts';
 import { type NativeKernel, nativeKernel } from '#model/layers/native.ts';
@@ -70,7 +70,11 @@ describe('composed LSTM', () => {
 
   test('one step by hand: gates in the order input, forget, candidate, output', () => {
     const [hidden, cell] = tf.tidy(() => {
-      const weights = { wx: tf.tensor2d([[1, 2, 3, 4]]), wh: tf.tensor2d([[0.5, 0, 0, 0]]), b: tf.tensor1d([0, 1, 0, 0]) };
+      const weights = {
+        wx: tf.tensor2d([[1, 2, 3, 4]]),
+        wh: tf.tensor2d([[0.5, 0, 0, 0]]),
+        b: tf.tensor1d([0, 1, 0, 0]),
+      };
       const state = { h: tf.tensor2d([[2]]), c: tf.tensor2d([[0.7]]) };
       const run = composedLstm(tf.tensor3d([[[0.1]]]), weights, state);
       return [run.hidden.dataSync()[0] ?? 0, run.state.c.dataSync()[0] ?? 0];
@@ -108,7 +112,9 @@ describe('composed LSTM', () => {
       tf.tidy(() => Array.from(lastValid(lstm.sequence(tf.tensor3d(values, [4, 3, 2])), lengths).dataSync()));
     expect(last(y)).toEqual(last(x));
     const gradient = tf.tidy(() =>
-      tf.grad(t => tf.sum(lastValid(lstm.sequence(t as tf.Tensor3D), lengths)))(tf.tensor3d(x, [4, 3, 2])).dataSync(),
+      tf
+        .grad(t => tf.sum(lastValid(lstm.sequence(t as tf.Tensor3D), lengths)))(tf.tensor3d(x, [4, 3, 2]))
+        .dataSync(),
     );
     for (const [i, value] of gradient.entries()) {
       const [step, b] = [Math.floor(i / 6), Math.floor(i / 2) % 3];

@@ -34,7 +34,22 @@ describe('cleanReport', () => {
   test('holds only tokens, and cleaning again changes nothing', () => {
     const piece = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 12 }),
-      fc.constantFrom('. ', '1. ', ' 2.', 'XXXX', '__', '[** 1 **]', 'a.m.', 'Dr.', '3.5', "'s", '\n\n', 'The', '-', ' '),
+      fc.constantFrom(
+        '. ',
+        '1. ',
+        ' 2.',
+        'XXXX',
+        '__',
+        '[** 1 **]',
+        'a.m.',
+        'Dr.',
+        '3.5',
+        "'s",
+        '\n\n',
+        'The',
+        '-',
+        ' ',
+      ),
     );
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 25 }), pieces => {
