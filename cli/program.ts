@@ -138,9 +138,10 @@ const textsOf = (value: unknown): string[] =>
 
 function usageError(error: CommanderError): FedError {
   // Without a subcommand commander shows the help itself and has nothing more to say.
-  const isHelp = error.code === 'commander.help';
-  const message = error.message.replace(/^error: /, '').split('\n')[0] ?? '';
-  return new FedError('USAGE', isHelp ? 'expected a command' : message, 'see emixer --help');
+  if (error.code === 'commander.help') return new FedError('USAGE', 'expected a command', 'see emixer --help');
+  const [message = '', suggestion = ''] = error.message.replace(/^error: /, '').split('\n');
+  const hint = /\((Did you mean .*)\)/.exec(suggestion)?.[1];
+  return new FedError('USAGE', message, hint === undefined ? 'see emixer --help' : `${hint} See emixer --help`);
 }
 
 /** Two lines: what was expected and what came; what to do. With --json the same as a document on stdout. */

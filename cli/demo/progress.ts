@@ -2,8 +2,8 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
 import type { Notice } from '#coordinator/notices.ts';
 import type { RunConfig } from '#model/federated.ts';
+import { describeNotice, losses, stepName } from '../notice-text.ts';
 import { palette, type Terminal } from '../terminal.ts';
-import { combineEvaluations } from './run-record.ts';
 import { WorkEstimate } from './work-estimate.ts';
 
 /** A plain line a site at most this often; the end of every step is always told. */
@@ -49,7 +49,7 @@ class Lines implements DemoProgress {
       );
       return;
     }
-    const line = describe(notice);
+    const line = describeNotice(notice);
     if (line !== undefined) this.say(line);
   }
 
@@ -86,7 +86,7 @@ class Bars implements DemoProgress {
       });
       return;
     }
-    const line = describe(notice);
+    const line = describeNotice(notice);
     if (line !== undefined) this.say(line);
   }
 
@@ -112,42 +112,5 @@ class Bars implements DemoProgress {
       this.#bars.set(site, bar);
     }
     return bar;
-  }
-}
-
-const stepName = ({ stage, round, kind }: { stage: string; round: number; kind: string }): string =>
-  stage === 'adversarial' ? `round ${round} ${kind === 'train' ? 'training' : 'evaluation'}` : stage.replace('-', ' ');
-
-/** At most four figures: a line must fit. */
-export function losses(metrics: Readonly<Record<string, number>>): string {
-  const shown = Object.entries(metrics).filter(([name]) => !['step', 'steps', 'seconds', 'records'].includes(name));
-  return shown
-    .slice(0, 4)
-    .map(([name, value]) => `${name} ${Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3)}`)
-    .join(' ');
-}
-
-/** The line that a notice is worth to a reader, or undefined. */
-export function describe(notice: Notice): string | undefined {
-  switch (notice.event) {
-    case 'site-connected':
-      return `${notice.site} connected`;
-    case 'site-disconnected':
-      return `${notice.site} disconnected; the coordinator waits for it`;
-    case 'site-answered':
-      return notice.accepted ? undefined : `${stepName(notice)}: ${notice.site} is left out: ${notice.reason}`;
-    case 'run-waiting':
-      return `waiting: ${notice.reason}`;
-    case 'step-closed': {
-      const seconds = `${notice.seconds.toFixed(1)} s`;
-      if (notice.kind !== 'evaluate') return `${stepName(notice)} done in ${seconds}, ${notice.sites.length} sites`;
-      const { perplexity, unigramPerplexity, fid, fidUntrained } = combineEvaluations(notice.evaluation);
-      const show = (value: number | null): string => (value === null ? 'not measured' : value.toPrecision(4));
-      return `${stepName(notice)} done in ${seconds}: perplexity ${show(perplexity)} (unigram ${show(unigramPerplexity)}), FID ${show(fid)} (untrained ${show(fidUntrained)})`;
-    }
-    case 'run-stopped':
-      return `the run was stopped: ${notice.reason}`;
-    default:
-      return undefined;
   }
 }

@@ -1,7 +1,7 @@
 /** What the coordinator told during a run, folded into the rounds of the demo's JSON and the panels of its curves. */
 import type { EvaluationView } from '#coordinator/http/schemas.ts';
 import type { Notice } from '#coordinator/notices.ts';
-import { evaluationView } from '#coordinator/run-view.ts';
+import { combineEvaluations } from '../evaluation.ts';
 import type { Panel, Series } from '../pictures/curves.ts';
 
 type Closed = Extract<Notice, { event: 'step-closed' }>;
@@ -133,12 +133,6 @@ function evaluationPanels(rounds: readonly RoundRecord[]): Panel[] {
     },
   ];
 }
-
-/** As the coordinator itself shows it: sums over sites first, so that every word counts once. */
-export const combineEvaluations = (evaluations: Closed['evaluation']): EvaluationView =>
-  evaluationView({
-    takenIn: evaluations.map(({ site, ...evaluation }) => ({ site, records: null, metrics: {}, evaluation })),
-  });
 
 /** Records that trained G: all of them did, those of F may be fewer. */
 const recordCount = (records: Closed['sites'][number]['records']): number =>

@@ -1,0 +1,38 @@
+/** The demo's result as a person reads it. */
+import { relative } from 'node:path';
+import { textTable } from '../table.ts';
+import type { DemoResult } from './outputs.ts';
+
+export function summaryText(result: DemoResult): string {
+  const show = (value: number | null | undefined): string =>
+    value === null || value === undefined ? '-' : value.toPrecision(4);
+  const rounds = result.rounds.map(({ round, seconds, sites, evaluation }) => [
+    String(round),
+    `${seconds.toFixed(1)} s`,
+    sites.map(({ name, records }) => `${name} ${records}`).join(', '),
+    show(evaluation?.perplexity),
+    show(evaluation?.unigramPerplexity),
+    show(evaluation?.fid),
+    show(evaluation?.fidUntrained),
+  ]);
+  const head = ['round', 'time', 'records', 'perplexity', 'unigram', 'FID', 'untrained'];
+  const files = [
+    ['model', result.model.path],
+    ['pairs', result.synthetic.path],
+    ['gallery', result.gallery],
+    ['curves', result.curves.png],
+    ['audit', result.report],
+  ] as const;
+  const withheld = result.audit.verdict !== 'pass';
+  return [
+    '',
+    textTable(head, rounds),
+    '',
+    `verdict: ${result.audit.verdict}`,
+    result.audit.sentence,
+    ...(withheld ? ['Model and synthetic pairs are WITHHELD: they lie in withheld/ and are not for release.'] : []),
+    '',
+    ...files.map(([name, path]) => `${name.padEnd(8)} ${relative('.', path)}`),
+    `coordinator peak memory ${(result.coordinator.peakRssBytes / 2 ** 20).toFixed(0)} MiB, ${result.wallSeconds.toFixed(0)} s in all`,
+  ].join('\n');
+}
