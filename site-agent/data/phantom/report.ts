@@ -101,7 +101,7 @@ const LOBES: Readonly<Record<'right' | 'left', Readonly<Record<Zone, readonly st
 
 function fill(random: Random, template: string, finding: Finding): string {
   const { label, side, zone, severity, trend } = finding;
-  const sizes = label === 'Cardiomegaly' ? HEART_SIZES : label === 'Edema' || label === 'Atelectasis' ? GRADES : SIZES;
+  const sizes = SIZES_OF[label] ?? SIZES;
   const size = pick(random, sizes[severity < 0.45 ? 0 : severity < 0.75 ? 1 : 2] ?? ['moderate']);
   const where = zone === null || side === null || side === 'both' ? '' : pick(random, LOBES[side][zone]);
   const adverb = template.includes('{size} enlarged') || template.includes('{size} increased');
@@ -115,7 +115,8 @@ function fill(random: Random, template: string, finding: Finding): string {
     const value = values[name.toLowerCase()] ?? '';
     return name[0] === name[0]?.toUpperCase() ? value.charAt(0).toUpperCase() + value.slice(1) : value;
   });
-  return side === 'both' ? pluralised(text) : text;
+  const spoken = side === 'both' ? pluralised(text) : text;
+  return spoken.replace(/\b(a) (?=[aeio])/gi, '$1n ');
 }
 
 /** "a small bilateral pleural effusion" is not said. */
@@ -135,14 +136,21 @@ const pluralised = (text: string): string =>
         `${size.charAt(0).toUpperCase()}${size.slice(1)} bilateral ${pleural}effusions ${verb === 'is' ? 'are' : verb}`,
     )
     .replace(/bilateral pleural effusion is/, 'bilateral pleural effusions are')
-    .replace(/the bilateral costophrenic angle is/i, 'both costophrenic angles are')
+    .replace(/^The bilateral costophrenic angle is/, 'Both costophrenic angles are')
     .replace('the bilateral costophrenic angle', 'both costophrenic angles')
     .replace(/the bilateral (lung base|base)/, 'both lung bases')
     .replace(/^both/, 'Both');
 
 const SIZES = [['small', 'minimal'], ['moderate'], ['large', 'extensive']] as const;
 const HEART_SIZES = [['mild', 'slight'], ['moderate'], ['severe']] as const;
+const NODULE_SIZES = [['small', 'tiny'], ['medium-sized'], ['large']] as const;
 const GRADES = [['mild', 'minimal'], ['moderate'], ['severe']] as const;
+const SIZES_OF: Readonly<Partial<Record<DrawnLabel, readonly (readonly string[])[]>>> = {
+  Cardiomegaly: HEART_SIZES,
+  Edema: GRADES,
+  Atelectasis: GRADES,
+  'Lung Lesion': NODULE_SIZES,
+};
 
 /** MIMIC-CXR's look: a header, indented sections, lines of at most about 78 characters, blanked-out names as `___`. */
 function layOut(
