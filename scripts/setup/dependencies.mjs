@@ -18,7 +18,7 @@ export async function installDependencies({ repository, env }) {
   if ((await readFile(marker, 'utf8').catch(() => '')) === wanted) return;
   const installed = await readFile(path.join(repository, 'node_modules/.package-lock.json'), 'utf8').catch(() => '{}');
   if (!matchesLock(JSON.parse(lock), JSON.parse(installed))) {
-    const offline = env.EMIXER_OFFLINE;
+    const offline = env.EMIXER_OFFLINE || undefined;
     const source = offline === undefined ? [] : ['--offline', '--cache', path.join(path.resolve(offline), 'npm')];
     await step('install the npm dependencies (npm ci, install scripts off)', () => npmCi(repository, env, source));
   }

@@ -22,13 +22,15 @@ export async function downloadedLibrary({ directory, work, cuda, python, env }) 
   const downloads = path.join(work, 'wheels');
   await mkdir(downloads, { recursive: true });
   const includeDir = path.join(work, 'include');
-  const offline = env.EMIXER_OFFLINE;
+  const offline = env.EMIXER_OFFLINE || undefined;
   // One wheel after the other, so that the disk never holds all 3 GB of CUDA twice.
   for (const wheel of wheels) {
     const file =
       offline === undefined
         ? await step(`download ${wheel.name} ${wheel.version} with pip`, () => downloadWheel(wheel, downloads, env))
-        : await step(`check ${wheel.name} ${wheel.version}`, () => checkedWheel(wheel, path.join(offline, 'wheels')));
+        : await step(`check ${wheel.name} ${wheel.version}`, () =>
+            checkedWheel(wheel, path.resolve(offline, 'wheels')),
+          );
     await step(`unpack the libraries of ${wheel.name}`, async () => {
       const result = await run(python, ['-I', unpackScript, directory, includeDir, file], { env });
       if (result.code !== 0) {

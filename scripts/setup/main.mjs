@@ -69,9 +69,10 @@ export async function main(argv, env) {
       });
     }
   } catch (error) {
-    if (!(error instanceof SetupError)) throw error;
+    // A full disk, a folder without permission: the system's own message says it; anything else is a fault of this program.
+    if (!(error instanceof SetupError) && typeof error.code !== 'string') throw error;
     say(error.message);
-    process.stderr.write(`  fix: ${error.fix}\n`);
+    process.stderr.write(`  fix: ${error.fix ?? 'see the message above, then run npm run setup again'}\n`);
     return 1;
   }
   say(`ready (${seconds(performance.now() - startedMs)})`);

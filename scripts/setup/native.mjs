@@ -122,7 +122,7 @@ async function assemble({ packageDir, env, variant, directory, inputs, python })
       buildDir: path.join(work, 'binding'),
       targetDir: directory,
       python,
-      offline: env.EMIXER_OFFLINE !== undefined,
+      offline: Boolean(env.EMIXER_OFFLINE),
       env,
       library,
     }),
