@@ -52,6 +52,8 @@ export async function startAgent(options: AgentOptions): Promise<'stopped'> {
     closing.push(() => audit.close());
     const address = config.coordinator ?? identity.coordinator;
     const { caPem, certPem, keyPem, site } = identity;
+    await audit.record('agent-started', { site, coordinator: address }, clock.nowMs());
+    closing.push(() => audit.record('agent-stopped', { site }, clock.nowMs()));
     const { blockedEgress: blocked, minimumCell } = config.policy;
     const egress = new Egress({ address, caPem, certPem, keyPem, log, blocked, minimumCell, clock });
     closing.push(() => egress.close());
@@ -80,8 +82,6 @@ export async function startAgent(options: AgentOptions): Promise<'stopped'> {
       onIdle: () => onEvent({ event: 'waiting', for: 'a task' }),
     });
     closing.push(() => queue.close('the agent stops; the task goes on when it is started again'));
-    await audit.record('agent-started', { site, coordinator: address }, clock.nowMs());
-    closing.push(() => audit.record('agent-stopped', { site }, clock.nowMs()));
     onEvent({ event: 'started', site, coordinator: address });
     await keepSession({
       site,

@@ -6,13 +6,11 @@ export type AuditAction =
   | 'enrolled'
   | 'agent-started'
   | 'agent-stopped'
-  | 'run-approved'
   | 'task-allowed'
   | 'task-refused'
   | 'task-cancelled'
   | 'task-failed'
   | 'result-submitted'
-  | 'worker-restarted'
   | 'prepared-deleted';
 
 export class AuditLog {
