@@ -1,11 +1,11 @@
 /** The image part of a site's audit: controls, cut-off, hits, and the plants that show that hits would be found. */
 import { seededRandom } from '../random.ts';
-import { type RecordSet, sameGroup, selectImages } from './audit-records.ts';
+import { type RecordSet, sameGroup, selectImages, stackImages } from './audit-records.ts';
 import { distanceHistogram } from './histogram.ts';
 import { countAmong, pixelHashes } from './image-exact.ts';
 import { nearestByNcc } from './image-ncc.ts';
 import { comparedSide, type ImageStack, imageCount } from './image-pixels.ts';
-import { searchedTransforms, type Transform } from './image-transforms.ts';
+import { type Sampler, samplerOf, searchedTransforms } from './image-transforms.ts';
 import type { Multiply } from './matrix.ts';
 import { plantImages } from './plant-images.ts';
 import { IMAGE_PLANTS, type SiteAudit } from './site-audit-schema.ts';
@@ -32,7 +32,8 @@ export interface ImageAuditInput {
 
 export async function auditImages(input: ImageAuditInput): Promise<ImageAudit> {
   const { generated, train, holdout, thresholds, seed, multiply } = input;
-  const transforms = searchedTransforms(thresholds.search);
+  const side = comparedSide(train.stack.side);
+  const samplers = searchedTransforms(thresholds.search).map(transform => samplerOf(transform, side));
   const sampled = seededRandom(seed, 'train controls').sample(imageCount(train.stack), thresholds.trainControls);
   const controls = pickRecords(train, sampled);
   const rows = [imageCount(holdout.stack), imageCount(controls.stack), imageCount(generated)];
@@ -44,7 +45,7 @@ export async function auditImages(input: ImageAuditInput): Promise<ImageAudit> {
     const before = rows.slice(0, part).reduce((sum, count) => sum + count, 0);
     input.onProgress?.((before + share * (rows[part] ?? 0)) / all);
   };
-  const search = { transforms, multiply };
+  const search = { samplers, multiply };
 
   const holdoutNear = await nearestByNcc(holdout.stack, train.stack, {
     ...search,
@@ -64,13 +65,13 @@ export async function auditImages(input: ImageAuditInput): Promise<ImageAudit> {
   const near = await nearestByNcc(generated, train.stack, { ...search, listBelow: cutoff, onProgress: progress(2) });
   const hits = near.distances.filter(distance => distance < cutoff).length;
   const tail = quantile(perPatient, thresholds.excessQuantile);
-  const planted = await auditPlants(train, transforms, cutoff, thresholds, seed, multiply);
+  const planted = await auditPlants(train, samplers, cutoff, thresholds, seed, multiply);
 
   return {
     copied: near.within,
     audit: {
-      side: comparedSide(train.stack.side),
-      variants: transforms.length,
+      side,
+      variants: samplers.length,
       exactCopies: countAmong(pixelHashes(generated), pixelHashes(train.stack)),
       controlPatients: perPatient.length,
       controlMinimum: measurable ? rounded(controlMinimum) : null,
@@ -95,7 +96,7 @@ export async function auditImages(input: ImageAuditInput): Promise<ImageAudit> {
 /** Plants of every kind under every seed, found by the same search under the same cut-off. */
 async function auditPlants(
   train: RecordSet,
-  transforms: readonly Transform[],
+  samplers: readonly Sampler[],
   cutoff: number,
   thresholds: Thresholds,
   seed: number,
@@ -110,11 +111,12 @@ async function auditPlants(
     for (let at = 0; at < sources.length; at += PLANTS_TOGETHER) {
       const group = sources.slice(at, at + PLANTS_TOGETHER);
       const originals = selectImages(train.stack, group);
-      for (const kind of IMAGE_PLANTS) {
-        const copies = plantImages(train.stack, group, kind, random);
-        const near = await nearestByNcc(copies, originals, { transforms, multiply });
-        distances.push(...near.distances);
-        found.set(kind, (found.get(kind) ?? 0) + near.distances.filter(distance => distance < cutoff).length);
+      const copies = IMAGE_PLANTS.map(kind => plantImages(train.stack, group, kind, random));
+      const near = await nearestByNcc(stackImages(copies), originals, { samplers, multiply });
+      distances.push(...near.distances);
+      for (const [k, kind] of IMAGE_PLANTS.entries()) {
+        const own = near.distances.subarray(k * group.length, (k + 1) * group.length);
+        found.set(kind, (found.get(kind) ?? 0) + own.filter(distance => distance < cutoff).length);
       }
     }
     for (const kind of IMAGE_PLANTS) {

@@ -64,3 +64,9 @@ export function selectImages(stack: ImageStack, indices: readonly number[]): Ima
   }
   return { ...stack, pixels };
 }
+
+/** Stacks of one side and one number of channels, one behind the other. */
+export function stackImages(stacks: readonly ImageStack[]): ImageStack {
+  const { side, channels } = stacks[0] ?? { side: 1, channels: 1 };
+  return { side, channels, pixels: Buffer.concat(stacks.map(({ pixels }) => pixels)) };
+}

@@ -3,11 +3,12 @@
  * side. The deciding image detector: what is far closer to a training image than any control is a copy.
  */
 import { comparedSide, greyImage, type ImageStack, imageCount, standardise } from './image-pixels.ts';
-import { resample, samplerOf, type Transform } from './image-transforms.ts';
+import { resample, type Sampler } from './image-transforms.ts';
 import { type Multiply, plainMultiply } from './matrix.ts';
 
 export interface NccSearch {
-  readonly transforms: readonly Transform[];
+  /** Transformations of the training side, for the side at which images are compared. */
+  readonly samplers: readonly Sampler[];
   readonly multiply?: Multiply | undefined;
   /** Pairs of the same group (patient or study) that must not count as neighbours. */
   readonly excluded?: ((query: number, train: number) => boolean) | undefined;
@@ -37,7 +38,7 @@ export async function nearestByNcc(queries: ImageStack, train: ImageStack, searc
   const multiply = search.multiply ?? plainMultiply;
   const side = comparedSide(train.side);
   const d = side * side;
-  const samplers = search.transforms.map(transform => samplerOf(transform, side));
+  const { samplers } = search;
   const [n, m, variants] = [imageCount(queries), imageCount(train), samplers.length];
   const distances = new Float32Array(n).fill(FARTHEST);
   const within = new Map<number, Set<number>>();

@@ -5,7 +5,7 @@ import { GIVEN_NAMES, SURNAMES } from './phi-names.ts';
 
 export interface PhiPattern {
   readonly kind: PhiKind;
-  /** Global and with indices; group 1, where there is one, is the hit, else the whole match is. */
+  /** Global and with indices; the hit runs from the first group to the last, or is the whole match where there is none. */
   readonly pattern: RegExp;
   /** The last word on a match of `pattern`. */
   readonly accept?: (match: RegExpExecArray) => boolean;
@@ -56,7 +56,7 @@ export const PHI_PATTERNS: readonly PhiPattern[] = [
     `${BEFORE}(\\p{Lu}[\\p{Ll}'’-]+,?\\s+(?:\\p{Lu}\\.?\\s+)?\\p{Lu}[\\p{L}'’-]+),?\\s+(?:MD|M\\.D\\.|DO|D\\.O\\.|RN|PhD|NP)${AFTER}`,
   ),
   {
-    ...any('name', `${BEFORE}(\\p{L}{2,})\\s+(?:\\p{L}\\s?\\.?\\s+)?(\\p{L}{2,})${AFTER}`),
+    ...any('name', `${BEFORE}(\\p{L}{2,})(?=\\s+(?:\\p{L}\\s?\\.?\\s+)?(\\p{L}{2,})${AFTER})`),
     accept: match => GIVEN_NAMES.has((match[1] ?? '').toLowerCase()) && SURNAMES.has((match[2] ?? '').toLowerCase()),
   },
   // Addresses and zip codes.

@@ -21,8 +21,10 @@ export function scanPhi(text: string): PhiHit[] {
   for (const { kind, pattern, accept } of PHI_PATTERNS) {
     for (const match of unmarked.matchAll(pattern)) {
       if (accept !== undefined && !accept(match)) continue;
-      const [start, end] = match.indices?.[1] ?? match.indices?.[0] ?? [0, 0];
-      hits.push({ kind, start, end });
+      const groups = match.indices?.slice(1) ?? [];
+      const first = groups[0] ?? match.indices?.[0];
+      const last = groups.at(-1) ?? first;
+      if (first !== undefined && last !== undefined) hits.push({ kind, start: first[0], end: last[1] });
     }
   }
   hits.sort((a, b) => a.start - b.start || b.end - a.end);

@@ -1,6 +1,6 @@
 /** The training reports of a site, prepared for the questions the audit asks about a generated report. */
 import type { Random } from '../random.ts';
-import { similarAbove } from './report-edit.ts';
+import { EditPattern } from './report-edit.ts';
 import { MinHashIndex } from './report-minhash.ts';
 import { wordGrams, wordsOf } from './report-text.ts';
 
@@ -53,9 +53,10 @@ export class ReportIndex {
     const studies = new Set<string>();
     let sharedBits = 0;
     const grams = wordGrams(wordsOf(text), GRAM_WORDS);
+    const pattern = new EditPattern(text);
     for (const id of this.#minHash.candidates(text)) {
       const other = this.#texts[id] ?? '';
-      if (!similarAbove(text, other, this.#editSimilarity)) continue;
+      if (!pattern.similarAbove(other, this.#editSimilarity)) continue;
       for (const study of this.#studiesOf.get(other) ?? []) studies.add(study);
       sharedBits = Math.max(sharedBits, this.#bits(grams, other));
     }

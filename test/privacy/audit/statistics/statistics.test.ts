@@ -99,7 +99,7 @@ describe('properties', () => {
   });
   it('the detection limit is where an explicit sum of binomial terms reaches the power', () => {
     const [n, m, holdout, copyable] = [300, 200, 10, 0.8];
-    const limit = detectionLimit({ generated: 0, generatedTrials: n, holdout, holdoutTrials: m, copyable }, 0.025, 0.8);
+    const limit = detectionLimit({ generatedTrials: n, holdout, holdoutTrials: m, copyable }, 0.025, 0.8);
     const rate = holdout / m + limit * copyable * (1 - holdout / m);
     let power = 0;
     for (let k = 0; k <= n; k++) {
@@ -109,7 +109,7 @@ describe('properties', () => {
     expect(power).toBeCloseTo(0.8, 6);
   });
   it('without a holdout, or with reports that nobody could recognise, everything may have been missed', () => {
-    const counts = { generated: 0, generatedTrials: 500, holdout: 0, holdoutTrials: 0, copyable: 1 };
+    const counts = { generatedTrials: 500, holdout: 0, holdoutTrials: 0, copyable: 1 };
     expect(detectionLimit(counts, 0.05, 0.8)).toBe(1);
     expect(detectionLimit({ ...counts, holdoutTrials: 500, copyable: 0 }, 0.05, 0.8)).toBe(1);
   });
