@@ -4,27 +4,24 @@ import LibsqlDatabase from 'libsql';
 import { isTerminal, type RunEvent } from '#coordinator/rounds/events.ts';
 import { FedError } from '#proto/errors.ts';
 import { auditHash, CHAIN_START } from './audit-chain.ts';
+import { whileBusy } from './busy.ts';
 import { type Database, migrations } from './schema.ts';
 import type { AuditEntry, AuditRecord, InviteRow, SiteCertificate, Store } from './store.ts';
-
-/** How long a write waits for another process's; those take milliseconds. */
-const BUSY_TIMEOUT_MS = 5_000;
 
 /**
  * Opens, or makes, the database and brings it to the newest schema.
  * @throws FedError FILE_CORRUPT when the file is no database or a migration fails
  */
 export async function openSqliteStore(path: string): Promise<Store> {
-  const db = new Kysely<Database>({
-    dialect: new SqliteDialect({
-      database: async () => new LibsqlDatabase(path, { timeout: BUSY_TIMEOUT_MS }),
-    }),
-  });
+  const connection = new LibsqlDatabase(path);
+  const db = new Kysely<Database>({ dialect: new SqliteDialect({ database: connection }) });
   try {
-    await sql`pragma journal_mode = wal`.execute(db);
-    await sql`pragma synchronous = full`.execute(db);
-    const { error } = await new Migrator({ db, provider: migrations }).migrateToLatest();
-    if (error !== undefined) throw error;
+    await whileBusy(async () => {
+      await sql`pragma journal_mode = wal`.execute(db);
+      await sql`pragma synchronous = full`.execute(db);
+      const { error } = await new Migrator({ db, provider: migrations }).migrateToLatest();
+      if (error !== undefined) throw error;
+    });
   } catch (cause) {
     await db.destroy();
     throw new FedError(
@@ -34,14 +31,16 @@ export async function openSqliteStore(path: string): Promise<Store> {
       { cause },
     );
   }
-  return new SqliteStore(db);
+  return new SqliteStore(db, connection);
 }
 
 class SqliteStore implements Store {
   readonly #db: Kysely<Database>;
+  readonly #connection: LibsqlDatabase.Database;
 
-  constructor(db: Kysely<Database>) {
+  constructor(db: Kysely<Database>, connection: LibsqlDatabase.Database) {
     this.#db = db;
+    this.#connection = connection;
   }
 
   async addInvite({ tokenSha256, site, expiresAtMs }: Omit<InviteRow, 'usedAtMs'>, audit: AuditEntry): Promise<void> {
@@ -200,22 +199,28 @@ class SqliteStore implements Store {
 
   /**
    * A transaction that holds the write lock from its first statement: with SQLite's deferred kind, two processes that
-   * read before they write would fail instead of waiting for each other.
+   * read before they write would fail instead of waiting for each other. Begin and commit go through `exec`: a prepared
+   * statement that has failed stays open in libsql, and the next commit is refused because of it.
    */
   #write<T>(work: (trx: Kysely<Database>) => Promise<T>): Promise<T> {
     return this.#db.connection().execute(async connection => {
-      await sql`begin immediate`.execute(connection);
+      await whileBusy(async () => this.#connection.exec('begin immediate'));
       try {
         const result = await work(connection);
-        await sql`commit`.execute(connection);
+        this.#connection.exec('commit');
         return result;
       } catch (thrown) {
-        await sql`rollback`.execute(connection);
-        throw thrown;
+        this.#connection.exec('rollback');
+        throw isFull(thrown) ? diskFull(thrown) : thrown;
       }
     });
   }
 }
+
+const isFull = (thrown: unknown): boolean => (thrown as { code?: unknown } | undefined)?.code === 'SQLITE_FULL';
+
+const diskFull = (cause: unknown): FedError =>
+  new FedError('DISK_FULL', 'no space left on the disk for the database', 'free space', { cause });
 
 type Writer = Kysely<Database> | Transaction<Database>;
 

@@ -110,6 +110,7 @@ async function* copied(tensor: TensorEntry, { chunk }: StoredWeights): AsyncGene
 
 /** A view where the buffer allows it, a copy where not: pooled Node buffers begin anywhere. */
 export function floats(bytes: Uint8Array): Float32Array {
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  // Not slice(): a Buffer's slice is a view too.
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
   return new Float32Array(aligned.buffer, aligned.byteOffset, Math.floor(aligned.byteLength / 4));
 }
