@@ -4,7 +4,7 @@ import { allCommands } from './commands/index.ts';
 import { runProgram } from './program.ts';
 
 const { argv, env, stdin, stdout, stderr } = process;
-const { NO_COLOR: noColor, TERM: term } = env;
+const { NO_COLOR: noColor, TERM: term, EMIXER_END_WITH_STDIN: endWithStdin } = env;
 const controller = new AbortController();
 let interrupted = false;
 
@@ -20,6 +20,13 @@ process.on('SIGINT', () => {
   controller.abort();
 });
 process.on('SIGTERM', () => controller.abort());
+// Set by the demo: its services end with it even when it is killed and can tell them nothing.
+if (endWithStdin === '1') {
+  stdin.once('end', () => controller.abort()).once('error', () => controller.abort());
+  stdin.resume();
+  // A pipe is a socket; it must not keep a command alive that is done.
+  if ('unref' in stdin && typeof stdin.unref === 'function') stdin.unref();
+}
 
 const isTty = stderr.isTTY === true && term !== 'dumb';
 const exitCode = await runProgram(allCommands, argv.slice(2), {

@@ -6,7 +6,14 @@ import { nearest } from '#proto/validate.ts';
 import { environmentNameOf, flagOf, type OptionSpec, type OptionSpecs, type OptionValues } from './options.ts';
 
 /** Read elsewhere: the backend, and the set-up scripts. */
-const OTHER_VARIABLES = ['EMIXER_BACKEND', 'EMIXER_OFFLINE', 'EMIXER_LIBTENSORFLOW', 'EMIXER_CONFIG', 'EMIXER_JSON'];
+const OTHER_VARIABLES = [
+  'EMIXER_BACKEND',
+  'EMIXER_THREADS',
+  'EMIXER_OFFLINE',
+  'EMIXER_LIBTENSORFLOW',
+  'EMIXER_CONFIG',
+  'EMIXER_END_WITH_STDIN',
+];
 const MAX_CONFIG_BYTES = 1024 * 1024;
 
 export interface OptionSources {

@@ -23,7 +23,7 @@ export interface Member {
 }
 
 /** Settings of a command, which children must not inherit: EMIXER_OUT is the demo's, not the coordinator's. */
-const INHERITED = new Set(['EMIXER_BACKEND', 'EMIXER_LIBTENSORFLOW', 'EMIXER_OFFLINE']);
+const INHERITED = new Set(['EMIXER_BACKEND', 'EMIXER_THREADS', 'EMIXER_LIBTENSORFLOW', 'EMIXER_OFFLINE']);
 
 export class Crew {
   readonly #options: CrewOptions;

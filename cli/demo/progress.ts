@@ -40,7 +40,7 @@ class Lines implements DemoProgress {
     if (notice.event === 'progress') {
       const nowMs = this.#terminal.now();
       const key = `${notice.site} ${notice.stage} ${notice.round}`;
-      const lastMs = this.#lastLineMs.get(key) ?? 0;
+      const lastMs = this.#lastLineMs.get(key) ?? Number.NEGATIVE_INFINITY;
       if (nowMs - lastMs < LINE_INTERVAL_MS) return;
       this.#lastLineMs.set(key, nowMs);
       const step = `step ${notice.step}/${notice.steps}`;

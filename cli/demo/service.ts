@@ -50,10 +50,12 @@ export class Service {
     // A group of its own: Ctrl-C of the terminal reaches only the demo, which then ends the groups in order.
     const child = spawn(process.execPath, [options.binary ?? BINARY, ...options.args, '--json'], {
       detached: true,
-      env: { ...options.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...options.env, EMIXER_END_WITH_STDIN: '1' },
+      // The open pipe is this process's sign of life: see main.ts.
+      stdio: ['pipe', 'pipe', 'pipe'],
     });
     this.#child = child;
+    child.stdin.on('error', () => {});
     const log = createWriteStream(options.logPath, { flags: 'a', mode: 0o600 });
     if (running.size === 0) process.on('exit', endAll);
     running.add(this);
