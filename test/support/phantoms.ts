@@ -1,9 +1,9 @@
 /** Small phantom collections and temporary folders for tests. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { onTestFinished } from 'vitest';
+import { afterAll, onTestFinished } from 'vitest';
 import { writePhantomCollection } from '#site-agent/data/phantom/collection.ts';
 import type { Loader, Skipped, SourceRecord } from '#site-agent/data/record.ts';
 
@@ -14,12 +14,28 @@ export async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** A phantom collection of its own for one test. */
+/** Collections drawn so far for this test file: drawing is slow, copying is not. */
+const drawn = new Map<string, Promise<string>>();
+
+/** A phantom collection of its own for one test, which may change it. */
 export async function phantomFolder(patients: number, seed = 1): Promise<string> {
+  const name = `${patients}-${seed}`;
+  const original = drawn.get(name) ?? draw(patients, seed);
+  drawn.set(name, original);
   const folder = join(await temporaryFolder(), 'collection');
+  await cp(await original, folder, { recursive: true });
+  return folder;
+}
+
+async function draw(patients: number, seed: number): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'emixer-phantoms-'));
   await writePhantomCollection({ out: folder, patients, seed });
   return folder;
 }
+
+afterAll(async () => {
+  for (const folder of drawn.values()) await rm(await folder, { recursive: true, force: true });
+});
 
 /** Everything that a loader yields and skips. */
 export async function readAll(

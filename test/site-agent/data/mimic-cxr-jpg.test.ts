@@ -13,10 +13,10 @@ const METADATA = 'mimic-cxr-2.0.0-metadata.csv.gz';
 
 describe('MIMIC-CXR-JPG', () => {
   it('reads back what the phantoms wrote: images, labels with their mask, reports', async () => {
-    const folder = await phantomFolder(8, 5);
+    const folder = await phantomFolder(5, 1);
     const { records, skipped } = await readAll(mimicCxrJpg, folder);
     expect(skipped).toEqual([]);
-    const drawn = Array.from({ length: 8 }, (_, index) => drawPatient(5, index, DEFAULT_PRIOR)).flatMap(patient =>
+    const drawn = Array.from({ length: 5 }, (_, index) => drawPatient(1, index, DEFAULT_PRIOR)).flatMap(patient =>
       patient.studies.flatMap(study => study.exposures.map(exposure => ({ study, exposure }))),
     );
     expect(records.map(record => record.image)).toEqual(drawn.map(({ exposure }) => exposure.id));
@@ -33,7 +33,7 @@ describe('MIMIC-CXR-JPG', () => {
   });
 
   it('leaves out lateral views and says so', async () => {
-    const folder = await phantomFolder(3);
+    const folder = await phantomFolder(5);
     await editTable(folder, 'metadata', csv => csv.replace(/,(PA|AP),/, ',LATERAL,'));
     const { skipped } = await readAll(mimicCxrJpg, folder);
     expect(skipped).toEqual([
@@ -42,7 +42,7 @@ describe('MIMIC-CXR-JPG', () => {
   });
 
   it('gives a study without a report no report, and a study without labels none of them', async () => {
-    const folder = await phantomFolder(1);
+    const folder = await phantomFolder(5);
     const before = await readAll(mimicCxrJpg, folder);
     const first = before.records[0];
     await rm(`${dirname(first?.imagePath ?? '')}.txt`);
@@ -54,7 +54,7 @@ describe('MIMIC-CXR-JPG', () => {
   });
 
   it('skips absent images, symbolic links out of the folder, path traversal and repeated ids by name', async () => {
-    const folder = await phantomFolder(6);
+    const folder = await phantomFolder(5);
     const { records } = await readAll(mimicCxrJpg, folder);
     const [absent, linked, repeated] = records;
     const outside = join(await temporaryFolder(), 'secret.jpg');
@@ -85,7 +85,7 @@ describe('MIMIC-CXR-JPG', () => {
   });
 
   it('refuses a folder link that leads out, but follows a link to the collection itself', async () => {
-    const folder = await phantomFolder(2);
+    const folder = await phantomFolder(5);
     const elsewhere = await temporaryFolder();
     await rename(join(folder, 'files', 'p10'), join(elsewhere, 'p10'));
     await symlink(join(elsewhere, 'p10'), join(folder, 'files', 'p10'));
@@ -93,14 +93,14 @@ describe('MIMIC-CXR-JPG', () => {
     expect(records).toEqual([]);
     expect(new Set(skipped.map(({ reason }) => reason))).toEqual(new Set(['a symbolic link out of the folder']));
 
-    const whole = await phantomFolder(2);
+    const whole = await phantomFolder(5);
     const link = join(elsewhere, 'link');
     await symlink(whole, link);
     expect((await readAll(mimicCxrJpg, link)).records.length).toBeGreaterThan(0);
   });
 
   it('reads uncompressed tables, a byte-order mark and CRLF', async () => {
-    const folder = await phantomFolder(3);
+    const folder = await phantomFolder(5);
     const before = await readAll(mimicCxrJpg, folder);
     const csv = gunzipSync(await readFile(join(folder, METADATA))).toString('utf8');
     await rm(join(folder, METADATA));
@@ -109,7 +109,7 @@ describe('MIMIC-CXR-JPG', () => {
   });
 
   it.each(['metadata', 'chexpert'])('names the missing table %s', async name => {
-    const folder = await phantomFolder(1);
+    const folder = await phantomFolder(5);
     await rename(join(folder, `mimic-cxr-2.0.0-${name}.csv.gz`), join(folder, `mimic-cxr-2.0.1-${name}.csv.gz`));
     await expect(readAll(mimicCxrJpg, folder)).rejects.toMatchObject({
       code: 'DATA_INVALID',
@@ -119,7 +119,7 @@ describe('MIMIC-CXR-JPG', () => {
   });
 
   it('names a missing column and the nearest one', async () => {
-    const folder = await phantomFolder(1);
+    const folder = await phantomFolder(5);
     await editTable(folder, 'metadata', csv => csv.replace('ViewPosition', 'View_Position'));
     await expect(readAll(mimicCxrJpg, folder)).rejects.toMatchObject({
       code: 'DATA_INVALID',
@@ -129,7 +129,7 @@ describe('MIMIC-CXR-JPG', () => {
   });
 
   it('says that a table is damaged when its gzip is cut off', async () => {
-    const folder = await phantomFolder(4);
+    const folder = await phantomFolder(5);
     await truncate(join(folder, METADATA), 200);
     await expect(readAll(mimicCxrJpg, folder)).rejects.toMatchObject({ code: 'DATA_INVALID' });
   });

@@ -33,11 +33,11 @@ const flipByte = async (path: string, position: number) => {
 
 describe('prepare', () => {
   it('keeps labels, reports and pixels from the collection to the prepared set', async () => {
-    const given = await options(8);
+    const given = await options(10);
     const summary = await prepare(given);
     const { records: sources } = await readAll(mimicCxrJpg, given.folder);
     const set = await openPrepared(given.out);
-    expect(summary).toMatchObject({ kind: 'mimic-cxr-jpg', records: sources.length, patients: 8, skipped: [] });
+    expect(summary).toMatchObject({ kind: 'mimic-cxr-jpg', records: sources.length, patients: 10, skipped: [] });
     expect(set.records).toHaveLength(sources.length);
     const pixels = await set.readImages(sources.map((_, index) => index));
     for (const [index, source] of sources.entries()) {
@@ -66,7 +66,7 @@ describe('prepare', () => {
   });
 
   it('is the same for the same key and settings, and split otherwise under another key', async () => {
-    const first = await options(12);
+    const first = await options(10);
     const second = { ...first, out: `${first.out}-2` };
     const other = { ...first, out: `${first.out}-3`, key: Buffer.alloc(32, 8) };
     for (const given of [first, second, other]) await prepare(given);
@@ -78,7 +78,7 @@ describe('prepare', () => {
   });
 
   it('gives three equal channels, pads what is not square, and takes only the patients asked for', async () => {
-    const given = await options(5, { imageChannels: 3 });
+    const given = await options(10, { imageChannels: 3 });
     const { records } = await readAll(mimicCxrJpg, given.folder);
     const wide = records[0]?.imagePath ?? '';
     await writeFile(
@@ -104,7 +104,7 @@ describe('prepare', () => {
   });
 
   it('skips empty, truncated, tiny, constant and foreign files by name, in the summary, the manifest and describe', async () => {
-    const given = await options(14);
+    const given = await options(10);
     const { records } = await readAll(mimicCxrJpg, given.folder);
     const bad = records.slice(0, 6);
     const path = (index: number) => bad[index]?.imagePath ?? '';
@@ -133,7 +133,7 @@ describe('prepare', () => {
   });
 
   it('refuses a collection without usable records, and leaves nothing behind', async () => {
-    const given = await options(1);
+    const given = await options();
     for (const { imagePath } of (await readAll(mimicCxrJpg, given.folder)).records) await truncate(imagePath, 0);
     await expect(prepare(given)).rejects.toMatchObject({
       code: 'NO_USABLE_RECORDS',
@@ -144,7 +144,7 @@ describe('prepare', () => {
   });
 
   it('keeps the old set when a new preparation fails or is interrupted, and clears its draft on a full disk', async () => {
-    const given = await options(4);
+    const given = await options();
     await prepare(given);
     const before = await openPrepared(given.out);
     const full: Loader = {
@@ -171,14 +171,14 @@ describe('a damaged prepared set', () => {
     ['a changed checksum', (dir: string) => flipByte(join(dir, 'pixels.crc32'), 1)],
     ['a changed manifest', (dir: string) => writeFile(join(dir, 'manifest.json'), '{}')],
   ])('is found when it is opened: %s', async (_, damage) => {
-    const given = await options(2);
+    const given = await options();
     await prepare(given);
     await damage(given.out);
     await expect(openPrepared(given.out)).rejects.toMatchObject({ code: 'FILE_CORRUPT', exitCode: 3 });
   });
 
   it('is found when a changed pixel is read, wherever it is', async () => {
-    const given = await options(4);
+    const given = await options();
     await prepare(given);
     const set = await openPrepared(given.out);
     await flipByte(join(given.out, 'pixels.u8'), 2 * 1024 + 77);
@@ -210,7 +210,7 @@ describe('splits', () => {
   });
 
   it('share no patient in a prepared set', async () => {
-    const given = await options(20);
+    const given = await options(10);
     await prepare(given);
     const splits = new Map<string, string>();
     for (const { patient, split } of (await openPrepared(given.out)).records) {
