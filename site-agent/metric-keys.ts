@@ -1,43 +1,9 @@
 /**
  * The names under which a scalar may leave a site. A number under another name is refused: a key is text, and text
- * that training code makes up could carry anything. Add a name here when the model gets a new loss.
+ * that training code makes up could carry anything.
  */
-const LOSSES = [
-  'loss',
-  'bce',
-  'mle',
-  'perplexity',
-  'gradNorm',
-  'gumbelBeta',
-  'temperature',
-  'lossD',
-  'lossG',
-  'lossF',
-  'dImage',
-  'dReport',
-  'dJoint',
-  'gImage',
-  'gReport',
-  'gJoint',
-  'fReport',
-  'fJoint',
-  'fMle',
-  'dRotation',
-  'gRotation',
-  'rotationD',
-  'rotationG',
-  'imageD',
-  'imageG',
-  'reportD',
-  'reportG',
-  'jointD',
-  'jointG',
-  'discriminator',
-  'generator',
-  'report',
-  'encoder',
-] as const;
+import { LOSS_NAMES } from '#model/training/loss-names.ts';
 
-const PROGRESS = ['step', 'steps', 'seconds', 'secondsPerStep', 'records', 'learningRate', 'skippedSteps'] as const;
+const PROGRESS = ['step', 'steps', 'seconds', 'secondsPerStep', 'records', 'skippedSteps'] as const;
 
-export const METRIC_KEYS: ReadonlySet<string> = new Set<string>([...LOSSES, ...PROGRESS]);
+export const METRIC_KEYS: ReadonlySet<string> = new Set<string>([...LOSS_NAMES, ...PROGRESS]);

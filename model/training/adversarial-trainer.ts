@@ -168,7 +168,7 @@ export class AdversarialTrainer implements Trainer {
         pairs ? [G, F] : [G],
         () => {
           const fake = generator.forward(z, y, { training: true });
-          const losses: Record<string, tf.Scalar> = this.#generatorImageLosses(fake, y);
+          const losses = this.#generatorImageLosses(fake, y);
           if (!imitated) return losses;
           const mle = reportGenerator.mleLoss(imitated.features, imitated.grid).loss;
           return {
@@ -181,7 +181,7 @@ export class AdversarialTrainer implements Trainer {
     });
   }
 
-  #generatorImageLosses(fake: tf.Tensor4D, y: tf.Tensor2D): Record<string, tf.Scalar> {
+  #generatorImageLosses(fake: tf.Tensor4D, y: tf.Tensor2D): Losses {
     const { rotation } = this.#model.config;
     const [batch] = fake.shape;
     const turned = rotatedCount(batch, rotation.fraction);

@@ -2,8 +2,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { FedError } from '#proto/errors.ts';
 import type { Adam } from '../optimiser/adam.ts';
+import type { LossName } from './loss-names.ts';
 
-export type Losses = Readonly<Record<string, tf.Scalar>>;
+export type Losses = Readonly<Partial<Record<LossName, tf.Scalar>>>;
 
 /**
  * Minimises the sum of `parts` over `variables`, each optimiser moving its own of them.
