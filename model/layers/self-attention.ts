@@ -1,8 +1,8 @@
 /** Self-attention over the places of an image (SAGAN, Zhang et al. 2018, in BigGAN's form). */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Random } from '#model/random.ts';
+import { attention } from './attention.ts';
 import { Conv } from './conv.ts';
-import { withGradient } from './custom-gradient.ts';
 import type { SpectralNorm, SpectralWeights } from './spectral-norm.ts';
 
 /** x + gamma * attention(x); gamma starts at 0, so that the block starts as the identity. */
@@ -35,28 +35,4 @@ export class SelfAttention {
     const attended = tf.reshape(attention(query, key, value), [batch, height, width, -1]) as tf.Tensor4D;
     return tf.add(x, tf.mul(this.#output.apply(attended, weights), this.#gamma));
   }
-}
-
-/**
- * softmax(query key') value: [B, N, d], [B, M, d], [B, M, e] -> [B, N, e].
- * The gradient touches the [N, M] matrix as seldom as can be: for P = softmax(S), dS = P (dP - sum(dP P)), and
- * sum_m dP P = <dO, O>, a sum over e instead of M places (Dao et al. 2022).
- */
-export function attention(query: tf.Tensor3D, key: tf.Tensor3D, value: tf.Tensor3D): tf.Tensor3D {
-  return withGradient([query, key, value], save => {
-    const p = tf.softmax(tf.matMul<tf.Tensor3D>(query, key, false, true)); // [B, N, M]
-    const output = tf.matMul<tf.Tensor3D>(p, value);
-    save([query, key, value, p, output]);
-    const gradient = (dOutput: tf.Tensor3D, saved: tf.Tensor[]) => {
-      const [q, k, v, probability, o] = saved as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
-      const dValue = tf.matMul(probability, dOutput, true, false);
-      const inner = tf.sum<tf.Tensor3D>(tf.mul(dOutput, o), 2, true); // [B, N, 1]
-      // dP - inner as one product: [dO, -inner] [v, 1]'.
-      const extended = tf.concat3d([dOutput, tf.neg(inner)], 2);
-      const centred = tf.matMul(extended, tf.concat3d([v, tf.ones([v.shape[0], v.shape[1], 1])], 2), false, true);
-      const dScores = tf.mul<tf.Tensor3D>(probability, centred);
-      return [tf.matMul(dScores, k), tf.matMul(dScores, q, true, false), dValue];
-    };
-    return { value: output, gradient };
-  });
 }

@@ -10,7 +10,7 @@ import type { ParameterSet } from '#model/layers/parameters.ts';
 import { hinge, rotationLoss } from '#model/losses.ts';
 import { Adam } from '#model/optimiser/adam.ts';
 import { Random } from '#model/random.ts';
-import { expectClose, normals } from '../layers/compare.ts';
+import { expectClose, normals } from '../../support/compare-tensors.ts';
 
 const config = (overrides: Partial<ModelConfig> = {}) => resolveModelConfig('phantom32', { channels: 8, ...overrides });
 const random = new Random('inputs');
