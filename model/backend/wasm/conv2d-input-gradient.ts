@@ -16,20 +16,26 @@ export function conv2dInputGradient(
 ): tf.Tensor4D {
   return tf.tidy(() => {
     const spread = insertZeros(dy, info.strideHeight, info.strideWidth);
-    const turned = tf.transpose(tf.reverse(filter, [0, 1]), [0, 1, 3, 2]) as tf.Tensor4D; // [KH, KW, O, C]
+    const turned = turnedAndTransposed(filter);
     const top = info.filterHeight - 1 - info.padInfo.top;
     const left = info.filterWidth - 1 - info.padInfo.left;
     // So many zeros below and to the right that the result has x's size again.
     const bottom = info.inHeight + info.filterHeight - 1 - spread.shape[1] - top;
     const right = info.inWidth + info.filterWidth - 1 - spread.shape[2] - left;
-    const padded = tf.pad(spread, [
+    return tf.conv2d(spread, turned, 1, [
       [0, 0],
       [top, bottom],
       [left, right],
       [0, 0],
     ]);
-    return tf.conv2d(padded, turned, 1, 'valid');
   });
+}
+
+/** Rotated by 180 degrees, channels exchanged: [KH, KW, C, O] -> [KH, KW, O, C]. With few axes, which this backend needs. */
+function turnedAndTransposed(filter: tf.Tensor4D): tf.Tensor4D {
+  const [height, width, inChannels, outChannels] = filter.shape;
+  const taps: tf.Tensor3D = tf.reshape(filter, [height * width, inChannels, outChannels]);
+  return tf.reshape(tf.transpose(tf.reverse(taps, 0), [0, 2, 1]), [height, width, outChannels, inChannels]);
 }
 
 /** [B, OH, OW, O] -> [B, (OH - 1) s + 1, (OW - 1) s + 1, O] */
