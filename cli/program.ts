@@ -108,16 +108,17 @@ function addCommand(
       verbose: given.verbose === true,
     });
   });
-  groupOf(root, spec.path.slice(0, -1), terminal).addCommand(leaf);
+  groupOf(root, spec, terminal).addCommand(leaf);
 }
 
-/** The command that holds `path`'s subcommands, made where it is not there yet. */
-function groupOf(root: Command, path: readonly string[], terminal: Terminal): Command {
+/** The command that holds `spec`, made where it is not there yet; its example is that of its first subcommand. */
+function groupOf(root: Command, { path, example }: CommandSpec, terminal: Terminal): Command {
   let group = root;
-  for (const word of path) {
+  for (const word of path.slice(0, -1)) {
     let next = group.commands.find(command => command.name() === word);
     if (next === undefined) {
       next = configured(new Command(word), terminal).description(groupDescriptions[word] ?? word);
+      next.addHelpText('after', `\nExample:\n  $ ${example}`);
       group.addCommand(next);
     }
     group = next;

@@ -104,7 +104,7 @@ async function federate(stage: Stage, seconds: () => number): Promise<DemoResult
   const { runId } = await crew.command('run', ['coordinator', 'run', runFile, '--dir', coordinatorDir]);
   progress.say(`run ${runId}: ${config.adversarial.rounds} rounds of ${config.adversarial.steps} steps`);
 
-  const finished = await verdictOf(coordinator);
+  const finished = await verdictOf(coordinator, folders);
   progress.close();
   const outputs = await writeOutputs({ folders, config, record, runFolder: finished.out, verdict: finished.verdict });
   return {
@@ -135,12 +135,16 @@ async function startCoordinator({ crew, progress, record }: Stage, dir: string):
 type Finished = Extract<Notice, { event: 'run-finished' }>;
 
 /** @throws FedError when the run was stopped, naming why */
-async function verdictOf(coordinator: Member): Promise<Finished> {
+async function verdictOf(coordinator: Member, { logs }: DemoFolders): Promise<Finished> {
   const event = await coordinator.waitFor(({ event: name }) => name === 'run-finished' || name === 'run-stopped');
   const notice = event as unknown as Notice;
   if (notice.event === 'run-finished') return notice;
   const reason = notice.event === 'run-stopped' ? notice.reason : '';
-  throw new FedError('INTERNAL', `expected the run to finish; it was stopped: ${reason}`, "look into the sites' logs");
+  throw new FedError(
+    'INTERNAL',
+    `expected the run to finish; it was stopped: ${reason}`,
+    `look into the logs in ${logs}`,
+  );
 }
 
 const LABELS_SHOWN = 5;

@@ -13,7 +13,7 @@ export interface DemoProgress {
   /** A step of the set-up. */
   say(line: string): void;
   notice(notice: Notice): void;
-  /** Leaves the terminal as it was. */
+  /** Leaves the terminal as it was; what is told afterwards, while processes end, is passed over. */
   close(): void;
 }
 
@@ -25,6 +25,7 @@ class Lines implements DemoProgress {
   readonly #terminal: Terminal;
   readonly #estimate: WorkEstimate;
   readonly #lastLineMs = new Map<string, number>();
+  #closed = false;
 
   constructor(terminal: Terminal, config: RunConfig) {
     this.#terminal = terminal;
@@ -36,6 +37,7 @@ class Lines implements DemoProgress {
   }
 
   notice(notice: Notice): void {
+    if (this.#closed) return;
     this.#estimate.add(notice);
     if (notice.event === 'progress') {
       const nowMs = this.#terminal.now();
@@ -53,7 +55,9 @@ class Lines implements DemoProgress {
     if (line !== undefined) this.say(line);
   }
 
-  close(): void {}
+  close(): void {
+    this.#closed = true;
+  }
 }
 
 class Bars implements DemoProgress {
@@ -61,6 +65,7 @@ class Bars implements DemoProgress {
   readonly #estimate: WorkEstimate;
   readonly #sites: readonly string[];
   #multi: MultiBar | undefined;
+  #closed = false;
   readonly #bars = new Map<string, SingleBar>();
 
   constructor(terminal: Terminal, config: RunConfig) {
@@ -75,6 +80,7 @@ class Bars implements DemoProgress {
   }
 
   notice(notice: Notice): void {
+    if (this.#closed) return;
     this.#estimate.add(notice);
     if (notice.event === 'progress') {
       const bar = this.#barOf(notice.site);
@@ -91,6 +97,7 @@ class Bars implements DemoProgress {
   }
 
   close(): void {
+    this.#closed = true;
     this.#multi?.stop();
     this.#multi = undefined;
   }

@@ -41,12 +41,14 @@ export class Service {
   readonly name: string;
   readonly exited: Promise<Exit>;
   readonly #child: ChildProcess;
+  readonly #logPath: string;
   readonly #tail: string[] = [];
   #exit: Exit | undefined;
   #error: FedError | undefined;
 
   constructor(options: ServiceOptions) {
     this.name = options.name;
+    this.#logPath = options.logPath;
     // A group of its own: Ctrl-C of the terminal reaches only the demo, which then ends the groups in order.
     const child = spawn(process.execPath, [options.binary ?? BINARY, ...options.args, '--json'], {
       detached: true,
@@ -109,7 +111,7 @@ export class Service {
     return new FedError(
       'INTERNAL',
       `${this.name} ${how}${last === '' ? '' : `; it said: ${last}`}`,
-      'look into its log',
+      `look into its log ${this.#logPath}`,
     );
   }
 

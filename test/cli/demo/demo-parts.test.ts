@@ -86,7 +86,7 @@ describe('RunRecord', () => {
         { name: 'a', records: 300 },
         { name: 'b', records: 100 },
       ],
-      losses: { lossG: 2 },
+      losses: { 'G/adversarial': 2 },
       evaluation: { fid: 60, fidUntrained: 60 },
     });
     expect(round?.losses).not.toHaveProperty('seconds');
