@@ -82,7 +82,7 @@ function readManifest(directory: string): Manifest | null {
 }
 
 /** Why the last set-up could not prepare this folder, or null. */
-export function failureReason(directory: string): string | null {
+function failureReason(directory: string): string | null {
   const reason = readJson(`${directory}.failed.json`)?.['reason'];
   return typeof reason === 'string' ? reason : null;
 }

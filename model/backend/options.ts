@@ -4,7 +4,7 @@ import path from 'node:path';
 import { FedError } from '#proto/errors.ts';
 
 /** `native` takes TensorFlow on the CPU even where there is a GPU; `cpu` is plain JavaScript, for tests of tiny shapes. */
-export const backendDemands = ['cuda', 'native', 'wasm', 'cpu'] as const;
+const backendDemands = ['cuda', 'native', 'wasm', 'cpu'] as const;
 export type BackendDemand = (typeof backendDemands)[number];
 
 export interface BackendOptions {

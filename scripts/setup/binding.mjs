@@ -7,17 +7,17 @@ import { SetupError } from './error.mjs';
 import { npmCli } from './npm.mjs';
 import { firstThatRuns, lastWords, run } from './run.mjs';
 
-export const bindingName = 'tfjs_binding';
+const bindingName = 'tfjs_binding';
 
 /** Our own addition: a second, tiny addon. */
-export const quietLoadName = 'quiet_load';
+const quietLoadName = 'quiet_load';
 export const quietLoadSource = fileURLToPath(new URL('./quiet-load.cc', import.meta.url));
 
 /**
  * The package's own binding.gyp expects the library inside node_modules; this one takes it from wherever it lies.
  * @param {{ includeDir: string, libraryFiles: readonly string[], rpath: string }} library
  */
-export function gypFile({ includeDir, libraryFiles, rpath }) {
+function gypFile({ includeDir, libraryFiles, rpath }) {
   const target = {
     target_name: bindingName,
     sources: ['binding/tfjs_backend.cc', 'binding/tfjs_binding.cc'],

@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-export const manifestName = 'manifest.json';
+const manifestName = 'manifest.json';
 
 /** @param {string} file */
 export async function sha256File(file) {

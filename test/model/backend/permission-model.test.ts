@@ -46,9 +46,10 @@ import { backendOptionsFromEnvironment } from ${module('options.js')};
 const [demand, attempt] = process.argv.slice(2);
 const { tf, ...facts } = await loadBackend({ ...backendOptionsFromEnvironment(process.env), demand });
 const product = tf.matMul(tf.ones([2, 3]), tf.ones([3, 2])).dataSync()[0];
+const gradient = tf.grad(x => tf.sum(tf.square(x)))(tf.tensor1d([3])).dataSync()[0];
 let read = 'allowed';
 try { readFileSync(attempt); } catch (error) { read = error.code; }
-process.stdout.write(JSON.stringify({ ...facts, product, read }));
+process.stdout.write(JSON.stringify({ ...facts, product, gradient, read }));
 `,
       );
     });
@@ -62,6 +63,7 @@ process.stdout.write(JSON.stringify({ ...facts, product, read }));
       expect(JSON.parse(result.stdout)).toMatchObject({
         name: demand === 'native' ? 'native-cpu' : 'wasm',
         product: 3,
+        gradient: 6,
         read: 'ERR_ACCESS_DENIED',
       });
     });
