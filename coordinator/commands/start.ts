@@ -37,6 +37,8 @@ export interface StartOptions {
   /** Aborting closes the coordinator. */
   readonly signal?: AbortSignal;
   readonly clock?: Clock;
+  /** Another store than the embedded database of `dir`. */
+  readonly openStore?: (path: string) => Promise<Store>;
   /** Keep contributions and every round's weights, whatever the configuration says. */
   readonly keepIntermediate?: boolean;
 }
@@ -50,7 +52,7 @@ export interface RunningCoordinator {
 }
 
 /** How long calls in progress may take to end. */
-const GRACE_MS = 1_000;
+const GRACE_MS = 500;
 
 /**
  * @throws FedError NOT_FOUND when `dir` was not initialised; CONFIG_INVALID, also when another coordinator has it;
@@ -90,7 +92,7 @@ async function open(options: StartOptions, undo: (() => Promise<void> | void)[])
   );
   const http = requireLoopback(options.http ?? config.http);
   undo.push(lockFolder(join(dir, 'coordinator.lock')));
-  const store = await openSqliteStore(databasePath(dir));
+  const store = await (options.openStore ?? openSqliteStore)(databasePath(dir));
   undo.push(() => store.close());
   const identity = await loadServerFiles(dir);
   const authority = await loadAuthority(dir);

@@ -98,7 +98,7 @@ export class FakeSite {
   /** Opens a session and answers tasks until it ends or `stop` is called. */
   start(): this {
     this.#session = this.#serve().catch(error => {
-      this.errors.push(error);
+      if (!this.#stop.signal.aborted) this.errors.push(error);
     });
     return this;
   }
