@@ -84,7 +84,7 @@ export function checkFinite(tensor: string, data: Uint8Array): void {
   const values =
     data.byteOffset % 4 === 0
       ? new Float32Array(data.buffer, data.byteOffset, data.byteLength >> 2)
-      : new Float32Array(data.slice().buffer);
+      : new Float32Array(Uint8Array.from(data).buffer);
   if (!values.every(Number.isFinite)) {
     throw new FedError(
       'NON_FINITE',

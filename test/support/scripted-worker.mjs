@@ -2,7 +2,7 @@
  * Stands in for the training worker in tests of its supervisor: plain JavaScript, so that Node runs it under the
  * permission model without a loader. What it does is in the job's `run.name`.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const say = message => process.send(message);
@@ -16,11 +16,41 @@ const attempt = path => {
   }
 };
 
+/** A safetensors file of one F32 tensor. */
+function writeTensor(path, name, values) {
+  const data = new Uint8Array(Float32Array.from(values).buffer);
+  const described = { [name]: { dtype: 'F32', shape: [values.length], data_offsets: [0, data.length] } };
+  const header = new TextEncoder().encode(JSON.stringify(described));
+  const length = new DataView(new ArrayBuffer(8));
+  length.setBigUint64(0, BigInt(header.length), true);
+  writeFileSync(path, Buffer.concat([new Uint8Array(length.buffer), header, data]));
+}
+
+const kinds = {
+  statistics: () => ({
+    patients: 40,
+    records: 60,
+    recordsWithReport: 50,
+    labels: { Edema: null },
+    tokens: { heart: 7 },
+  }),
+  train(job) {
+    for (const step of [1, 2, 3]) say({ type: 'progress', step, steps: 3, metrics: { 'report/mle': 1 / step } });
+    writeTensor(job.outPath, job.run.audit.tensor ?? 'G/w', [job.siteIndex, job.round, 3]);
+    return { records: { G: 60, 'F/encoder': 60, 'F/decoder': 50 }, metrics: { 'report/mle': 0.5 } };
+  },
+};
+
 const scripts = {
+  /** Does what the task asks for, and writes down that it did. */
+  work(job) {
+    appendFileSync(join(job.stateDir, 'computed'), `${job.taskId}\n`);
+    done(job, kinds[job.kind](job));
+  },
   environment: job => done(job, { ...process.env }),
   read: job => done(job, Object.fromEntries(job.run.audit.paths.map(path => [path, attempt(path)]))),
   progress(job) {
-    for (const step of [1, 2, 3]) say({ type: 'progress', step, steps: 3, metrics: { loss: 1 / step } });
+    for (const step of [1, 2, 3]) say({ type: 'progress', step, steps: 3, metrics: { 'report/mle': 1 / step } });
     say({ type: 'progress', step: -1, steps: 'many', metrics: null });
     done(job, { pid: process.pid });
   },

@@ -91,9 +91,7 @@ describe('the training worker', () => {
     const run = start();
     const progress: Progress[] = [];
     const first = await run('progress', {}, step => progress.push(step));
-    expect(
-      progress.map(({ step, metrics: { loss } }: Progress & { metrics: { loss?: number } }) => [step, loss]),
-    ).toEqual([
+    expect(progress.map(({ step, metrics }) => [step, metrics['report/mle']])).toEqual([
       [1, 1],
       [2, 1 / 2],
       [3, 1 / 3],
