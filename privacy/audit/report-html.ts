@@ -1,20 +1,13 @@
 /** The audit for a reader: one HTML file without network access, script or raw record. */
 import type { GateReport, GateResult } from './gate.ts';
-import { percent, thousands, type Verdict } from './gates/finding.ts';
+import { percent, thousands } from './gates/finding.ts';
 import { escapeHtml } from './html/escape.ts';
 import { siteSection, sitesTable } from './html/site-section.ts';
 import { STYLE } from './html/style.ts';
-import { type Cell, type Markup, table } from './html/table.ts';
+import { badge, type Cell, table, VERDICT_WORDS } from './html/table.ts';
 import { GLOSSARY, METHOD, TESTED } from './html/texts.ts';
 import { ThresholdsSchema } from './thresholds.ts';
 
-const VERDICTS: Readonly<Record<Verdict, string>> = {
-  pass: 'pass',
-  fail: 'fail',
-  'insufficient-evidence': 'insufficient evidence',
-};
-
-const badge = (verdict: Verdict): Markup => ({ html: `<span class="badge ${verdict}">${VERDICTS[verdict]}</span>` });
 const list = (items: readonly string[]): string =>
   `<ul>${items.map(item => `<li>${escapeHtml(item)}</li>`).join('')}</ul>`;
 
@@ -30,7 +23,7 @@ export function reportHtml(report: GateReport, about: { readonly madeAt: string;
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Privacy audit: ${VERDICTS[report.verdict]}</title>
+<title>Privacy audit: ${VERDICT_WORDS[report.verdict]}</title>
 <style>${STYLE}</style>
 </head>
 <body>
@@ -43,7 +36,7 @@ ${report.stamps.map(stamp => `<span class="stamp">${escapeHtml(stamp)}</span>`).
 ${gatesTable(report.gates)}
 <h2>Sites</h2>
 <p>${escapeHtml(METHOD)}</p>
-${sitesTable(report.sites)}
+${sitesTable(report)}
 ${report.sites.map(({ site, audit }) => siteSection(site, audit)).join('\n')}
 <h2>What was tested</h2>
 ${list(TESTED)}

@@ -40,41 +40,24 @@ const NORMAL = [
   'no acute cardiopulmonary process .',
   'heart size and mediastinal contour are within normal limits . no focal consolidation .',
 ];
-const SIZES = ['small', 'moderate', 'large', 'trace', 'subtle', 'stable', 'new', 'resolving'];
-const FINDINGS = [
-  'effusion',
-  'opacity',
-  'atelectasis',
-  'nodule',
-  'granuloma',
-  'scarring',
-  'consolidation',
-  'thickening',
-];
-const PLACES = [
-  'left base',
-  'right base',
-  'right apex',
-  'lingula',
-  'left hilum',
-  'middle lobe',
-  'left apex',
-  'retrocardiac region',
-];
-const TAILS = [
-  'likely chronic',
-  'suspicious for infection',
-  'unchanged since prior',
-  'of uncertain significance',
-  'better seen on lateral view',
-];
+const words = (list: string): readonly string[] => list.split(', ');
+const SIZES = words('small, moderate, large, trace, subtle, stable, new, resolving, vague, dense, linear, patchy');
+const FINDINGS = words(
+  'effusion, opacity, atelectasis, nodule, granuloma, scarring, consolidation, thickening, bulla, calcification, mass, infiltrate',
+);
+const PLACES = words(
+  'left base, right base, right apex, lingula, left hilum, middle lobe, left apex, costophrenic angle, right hilum, upper zone',
+);
+const TAILS = words(
+  'likely chronic, suspicious for infection, unchanged since prior, of uncertain significance, better seen on lateral view, may be artefact, with volume loss, of no concern',
+);
 
 function writeReport(random: Random): string {
   const pick = (list: readonly string[]) => list[Math.floor(random.uniform() * list.length)] ?? '';
   if (random.uniform() < 0.25) return pick(NORMAL);
   return Array.from(
-    { length: 5 + Math.floor(random.uniform() * 2) },
-    () => `there is a ${pick(SIZES)} ${pick(FINDINGS)} in the ${pick(PLACES)} ${pick(TAILS)} .`,
+    { length: 5 },
+    () => `${pick(SIZES)} ${pick(FINDINGS)} in the ${pick(PLACES)} ${pick(TAILS)} .`,
   ).join(' ');
 }
 

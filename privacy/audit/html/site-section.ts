@@ -1,10 +1,11 @@
 /** One site's figures: sizes, what was found, the plants, the distances. */
-import { percent } from '../gates/finding.ts';
+import type { GateReport } from '../gate.ts';
+import { percent, thousands } from '../gates/finding.ts';
 import type { SiteAudit } from '../site-audit-schema.ts';
 import { wilson } from '../statistics/binomial.ts';
 import { escapeHtml } from './escape.ts';
 import { histogramPlot } from './histogram-plot.ts';
-import { type Cell, table } from './table.ts';
+import { badge, type Cell, table } from './table.ts';
 
 /** Standard deviations of a two-sided 95 % interval. */
 const Z95 = 1.959964;
@@ -35,7 +36,7 @@ ${table(
 )}
 ${table(
   `Planted copies at site ${site}`,
-  [{ title: 'planted' }, number('seed'), number('planted'), number('found'), number('recall')],
+  [{ title: 'planted' }, ...plantSeeds(audit).map(seed => number(`found under seed ${seed}`))],
   plantRows(audit),
 )}`;
 }
@@ -69,64 +70,55 @@ function reportRows({ reports, generated, holdout }: SiteAudit): Cell[][] {
   ];
 }
 
+/** One row a kind; under each seed, found of planted. */
 function plantRows({ images, reports, phi }: SiteAudit): Cell[][] {
-  const recall = (planted: number, found: number) => (planted === 0 ? null : percent(found / planted));
-  return [
-    ...images.plants.map(({ kind, seed, planted, found }) => [
-      `image, ${kind}`,
-      seed,
-      planted,
-      found,
-      recall(planted, found),
-    ]),
-    ...reports.plants.map(({ seed, planted, found }) => [
-      'report, verbatim',
-      seed,
-      planted,
-      found,
-      recall(planted, found),
-    ]),
-    ['identifiers', null, phi.planted, phi.found, recall(phi.planted, phi.found)],
-  ];
+  const rows = new Map<string, Map<number, string>>();
+  const put = (what: string, seed: number, planted: number, found: number) => {
+    const row = rows.get(what) ?? new Map<number, string>();
+    row.set(seed, `${thousands(found)} of ${thousands(planted)}`);
+    rows.set(what, row);
+  };
+  for (const { kind, seed, planted, found } of images.plants) put(`image, ${kind}`, seed, planted, found);
+  for (const { seed, planted, found } of reports.plants) put('report, verbatim', seed, planted, found);
+  put('identifiers', 0, phi.planted, phi.found);
+  const seeds = plantSeeds({ images, reports });
+  return [...rows].map(([what, row]) => [what, ...seeds.map(seed => row.get(seed) ?? null)]);
 }
 
-/** All sites beside each other. */
-export function sitesTable(sites: readonly { readonly site: string; readonly audit: SiteAudit | null }[]): string {
+const plantSeeds = ({ images, reports }: Pick<SiteAudit, 'images' | 'reports'>): number[] =>
+  [...new Set([0, ...images.plants.map(({ seed }) => seed), ...reports.plants.map(({ seed }) => seed)])].sort(
+    (a, b) => a - b,
+  );
+
+const MEASURES: readonly (readonly [string, (audit: SiteAudit) => Cell])[] = [
+  ['training images', audit => audit.train.images],
+  ['training patients', audit => audit.train.patients],
+  ['training reports', audit => audit.train.reports],
+  ['holdout images', audit => audit.holdout.images],
+  ['holdout patients', audit => audit.holdout.patients],
+  ['holdout reports', audit => audit.holdout.reports],
+  ['closest control (distance)', audit => audit.images.controlMinimum],
+  ['cut-off (distance)', audit => audit.images.cutoff],
+  ['closest generated image (distance)', audit => audit.images.generatedMinimum],
+  ['copied images', audit => audit.images.marginHits],
+  ['images with equal pixels', audit => audit.images.exactCopies],
+  ['distinct generated images', audit => audit.generated.distinctImages],
+  ['copied pairs', audit => audit.pairs.copies],
+  ['reports with identifiers', audit => audit.phi.reportsWithHits],
+];
+
+/** All sites beside each other: the verdicts of the gates that look at sites, then the figures. */
+export function sitesTable({ sites, gates }: Pick<GateReport, 'sites' | 'gates'>): string {
+  const verdicts = gates
+    .filter(gate => gate.sites.length > 0)
+    .map((gate): Cell[] => [`${gate.id} ${gate.name}`, ...gate.sites.map(({ verdict }) => badge(verdict))]);
+  const figures = MEASURES.map(([name, of]): Cell[] => [
+    name,
+    ...sites.map(({ audit }) => (audit === null ? null : of(audit))),
+  ]);
   return table(
-    'What each site compared, and what it found',
-    [
-      { title: 'site' },
-      number('training images'),
-      number('patients'),
-      number('reports'),
-      number('holdout images'),
-      number('patients'),
-      number('reports'),
-      number('closest control'),
-      number('closest generated'),
-      number('copies'),
-      number('equal pixels'),
-      number('pair copies'),
-      number('PHI reports'),
-    ],
-    sites.map(({ site, audit }) =>
-      audit === null
-        ? [site, ...Array.from({ length: 12 }, () => null)]
-        : [
-            site,
-            audit.train.images,
-            audit.train.patients,
-            audit.train.reports,
-            audit.holdout.images,
-            audit.holdout.patients,
-            audit.holdout.reports,
-            audit.images.controlMinimum,
-            audit.images.generatedMinimum,
-            audit.images.marginHits,
-            audit.images.exactCopies,
-            audit.pairs.copies,
-            audit.phi.reportsWithHits,
-          ],
-    ),
+    'What each site found, and what it compared',
+    [{ title: '' }, ...sites.map(({ site }) => number(site))],
+    [...verdicts, ...figures],
   );
 }

@@ -1,4 +1,5 @@
 /** Tables of the report: every cell is escaped here, unless it was made as markup by another part of the report. */
+import type { Verdict } from '../gates/finding.ts';
 import { escapeHtml } from './escape.ts';
 
 export interface Markup {
@@ -31,3 +32,13 @@ export function table(caption: string, columns: readonly Column[], rows: readonl
     .join('\n');
   return `<div class="scroll"><table><caption>${escapeHtml(caption)}</caption><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table></div>`;
 }
+
+export const VERDICT_WORDS: Readonly<Record<Verdict, string>> = {
+  pass: 'pass',
+  fail: 'fail',
+  'insufficient-evidence': 'insufficient evidence',
+};
+
+export const badge = (verdict: Verdict): Markup => ({
+  html: `<span class="badge ${verdict}">${VERDICT_WORDS[verdict]}</span>`,
+});

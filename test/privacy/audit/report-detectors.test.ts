@@ -85,7 +85,7 @@ describe('ReportIndex', () => {
     expect(template.exact).toBe(true);
     expect(isRareHit(template)).toBe(false);
     expect(isDistinctiveHit(template, 150)).toBe(false);
-    const long = [...train.values()].find(text => text.split(' . ').length >= 6) ?? '';
+    const long = [...train.values()].find(text => text.split(' . ').length >= 5) ?? '';
     expect(isRareHit(index.near(long))).toBe(true);
     expect(isDistinctiveHit(index.near(long), 150)).toBe(true);
     expect(isDistinctiveHit(index.near(long), 10_000)).toBe(false);
