@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { gatherRows } from '#model/layers/gather-rows.ts';
 import { Lstm, lastValid } from '#model/layers/lstm.ts';
 import type { ParameterSet } from '#model/layers/parameters.ts';
+import { scaledNormal } from '#model/layers/scaled-normal.ts';
 import type { Random } from '#model/random.ts';
 import type { FlatReports } from './report-rows.ts';
 
@@ -19,11 +20,7 @@ export class ReportEncoder {
     random: Random,
   ) {
     const { vocabulary, embedding, hidden } = shape;
-    const scale = 1 / Math.sqrt(embedding);
-    const table = tf.tensor2d(
-      random.normals(vocabulary * embedding).map(value => value * scale),
-      [vocabulary, embedding],
-    );
+    const table = scaledNormal([vocabulary, embedding], 1, random);
     this.#embedding = parameters.trainable('embedding', table) as tf.Variable<tf.Rank.R2>;
     this.#lstm = new Lstm(parameters, 'lstm', embedding, hidden, random);
   }

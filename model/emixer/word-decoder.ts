@@ -3,10 +3,10 @@
  * sentences of all reports of a batch are decoded side by side, and time is the only loop.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { Dense } from '#model/layers/dense.ts';
 import { gatherRows } from '#model/layers/gather-rows.ts';
 import { Lstm, type LstmState } from '#model/layers/lstm.ts';
 import type { ParameterSet } from '#model/layers/parameters.ts';
+import { LSTM_GAIN, scaledNormal } from '#model/layers/scaled-normal.ts';
 import type { Random } from '#model/random.ts';
 import { START } from '#model/text/vocabulary.ts';
 
@@ -22,20 +22,19 @@ export class WordDecoder {
   readonly vocabulary: number;
   readonly #embedding: tf.Variable<tf.Rank.R2>;
   readonly #layers: readonly Lstm[];
-  readonly #output: Dense;
+  readonly #output: tf.Variable<tf.Rank.R2>;
 
   constructor(parameters: ParameterSet, shape: WordDecoderShape, random: Random) {
     const { vocabulary, embedding, hidden, layers } = shape;
     this.vocabulary = vocabulary;
-    const scale = 1 / Math.sqrt(embedding);
-    const initial = random.normals(vocabulary * embedding).map(value => value * scale);
-    const table = tf.tensor2d(initial, [vocabulary, embedding]);
+    const table = scaledNormal([vocabulary, embedding], 1, random);
     this.#embedding = parameters.trainable('word/embedding', table) as tf.Variable<tf.Rank.R2>;
     this.#layers = Array.from(
       { length: layers },
       (_, i) => new Lstm(parameters, `word/lstm${i + 1}`, i === 0 ? embedding : hidden, hidden, random),
     );
-    this.#output = new Dense(parameters, 'word/output', { inputs: hidden, outputs: vocabulary, bias: false }, random);
+    const output = scaledNormal([hidden, vocabulary], LSTM_GAIN / hidden, random);
+    this.#output = parameters.trainable('word/output/kernel', output) as tf.Variable<tf.Rank.R2>;
   }
 
   /**
@@ -59,7 +58,7 @@ export class WordDecoder {
 
   /** Logits [N, V] of h [N, H]. */
   logits(hidden: tf.Tensor2D): tf.Tensor2D {
-    return this.#output.apply(hidden);
+    return tf.matMul<tf.Tensor2D>(hidden, this.#output);
   }
 
   /** Where decoding begins: topic and START have been read. No gradient passes. */

@@ -5,6 +5,7 @@ import { composedLstm } from './lstm-composed.ts';
 import { nativeLstm, nativeLstmRun } from './lstm-native.ts';
 import { nativeKernel } from './native.ts';
 import type { ParameterSet } from './parameters.ts';
+import { LSTM_GAIN, scaledNormal } from './scaled-normal.ts';
 
 /** The gates lie side by side in the order input, forget, candidate, output, each H wide (that of Keras and PyTorch). */
 export interface LstmWeights {
@@ -80,16 +81,14 @@ export function lastValid(hidden: tf.Tensor3D, lengths: Int32Array): tf.Tensor2D
 }
 
 /**
- * Uniform in +-1/sqrt(H), as PyTorch's LSTM; biases 0 but the forget gate's, which is 1, so that a fresh cell remembers
- * (Jozefowicz et al. 2015).
+ * Normal; of variance 3 / I for the input and 1 / H for h. Biases are 0 but the forget gate's, which is 1, so that a fresh
+ * cell remembers (Jozefowicz et al. 2015).
  */
 function initialWeights(inputs: number, hidden: number, random: Random): LstmWeights {
-  const bound = 1 / Math.sqrt(hidden);
-  const uniform = (rows: number) =>
-    tf.tensor2d(
-      Float32Array.from({ length: rows * 4 * hidden }, () => (2 * random.uniform() - 1) * bound),
-      [rows, 4 * hidden],
-    );
   const bias = new Float32Array(4 * hidden).fill(1, hidden, 2 * hidden);
-  return { wx: uniform(inputs), wh: uniform(hidden), b: tf.tensor1d(bias) };
+  return {
+    wx: scaledNormal([inputs, 4 * hidden], LSTM_GAIN / inputs, random) as tf.Tensor2D,
+    wh: scaledNormal([hidden, 4 * hidden], 1 / hidden, random) as tf.Tensor2D,
+    b: tf.tensor1d(bias),
+  };
 }

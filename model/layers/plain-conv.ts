@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Random } from '#model/random.ts';
 import type { ParameterSet } from './parameters.ts';
+import { scaledNormal } from './scaled-normal.ts';
 
 export interface PlainConvShape {
   readonly inputs: number;
@@ -17,13 +18,9 @@ export class PlainConv {
   /** Registers "<name>/kernel" [size, size, in, out], normal with the variance 2 / fan-in that ReLU asks for (He et al. 2015). */
   constructor(parameters: ParameterSet, name: string, shape: PlainConvShape, random: Random) {
     const { inputs, outputs, size } = shape;
-    const deviation = Math.sqrt(2 / (size * size * inputs));
-    const values = random.normals(size * size * inputs * outputs).map(value => value * deviation);
     this.#shape = shape;
-    this.#kernel = parameters.trainable(
-      `${name}/kernel`,
-      tf.tensor4d(values, [size, size, inputs, outputs]),
-    ) as tf.Variable<tf.Rank.R4>;
+    const initial = scaledNormal([size, size, inputs, outputs], 2 / (size * size * inputs), random);
+    this.#kernel = parameters.trainable(`${name}/kernel`, initial) as tf.Variable<tf.Rank.R4>;
   }
 
   /**

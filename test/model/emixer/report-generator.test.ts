@@ -258,7 +258,7 @@ describe.skipIf(!native)('native (where npm run setup prepared TensorFlow)', () 
       tf.tidy(() => optimiser.step(tf.variableGrads(() => generator.mleLoss(v, grid).loss, trainables).grads));
     train();
     const tensors = tf.memory().numTensors;
-    for (let step = 1; step < 250; step++) train();
+    for (let step = 1; step < 120; step++) train();
     expect(tf.memory().numTensors).toBe(tensors);
     const { nllSum, tokens } = generator.logLikelihood(v, grid);
     expect(Math.exp(nllSum / tokens)).toBeLessThan(1.5);

@@ -58,7 +58,7 @@ describe('cleanReport', () => {
         expect(parseReport(joinReport(sentences))).toEqual(sentences);
         expect(cleanReport(joinReport(sentences))).toEqual(sentences);
       }),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     );
   });
 
