@@ -82,8 +82,8 @@ function requireAddresses(sha256: readonly Buffer[]): string[] {
 
 /** The step for which this site owes weights now. @throws FedError MESSAGE_INVALID when there is none */
 function requireUploadStep({ state }: ActiveRun, site: string): string {
-  const { step } = state;
-  const owes = step?.collecting && step.sites[site]?.status === 'waiting';
+  const { step, status } = state;
+  const owes = status === 'running' && step?.collecting && step.sites[site]?.status === 'waiting';
   if (!owes || (step.kind !== 'train' && step.kind !== 'generate')) {
     throw new FedError('MESSAGE_INVALID', 'this run expects no weights from this site now', 'wait for the next task');
   }
