@@ -1,5 +1,5 @@
 /** Enrolment: a key made here, a certificate request signed with it, and a one-time token exchanged for a certificate. */
-import { createPrivateKey, generateKeyPair, sign, X509Certificate } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPair, sign, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import forge from 'node-forge';
@@ -100,9 +100,9 @@ async function newKey(path: string): Promise<string> {
 /** PKCS#10 (RFC 2986), signed by node:crypto: forge's own RSA takes a tenth of a second of the event loop. */
 export function certificateRequest(keyPem: string, commonName: string): string {
   const key = createPrivateKey(keyPem);
-  const { n, e } = key.export({ format: 'jwk' });
   const csr = forge.pki.createCertificationRequest();
-  csr.publicKey = forge.pki.setRsaPublicKey(bigInteger(n), bigInteger(e));
+  const publicPem = createPublicKey(key).export({ type: 'spki', format: 'pem' }).toString();
+  csr.publicKey = forge.pki.publicKeyFromPem(publicPem);
   csr.setSubject([{ name: 'commonName', value: commonName }]);
   // forge hands the encoded request to the digest and the digest to the key: these two pass the bytes on to node:crypto.
   let encoded = '';
@@ -115,9 +115,6 @@ export function certificateRequest(keyPem: string, commonName: string): string {
   csr.sign(signer as unknown as forge.pki.rsa.PrivateKey, digest);
   return forge.pki.certificationRequestToPem(csr);
 }
-
-const bigInteger = (base64url: string | undefined): forge.jsbn.BigInteger =>
-  new forge.jsbn.BigInteger(Buffer.from(base64url ?? '', 'base64url').toString('hex'), 16);
 
 function checkedCertificate(pem: string, invite: Invite, keyPem: string): X509Certificate {
   const certificate = new X509Certificate(pem);

@@ -29,6 +29,21 @@ export interface RunnerOptions extends WorkPorts {
 }
 
 const APPROVAL_POLL_MS = 2_000;
+const ANSWER_GRACE_MS = 2_000;
+
+/**
+ * A result that is on its way may be the one that closes the round, upon which its task is cancelled before the answer
+ * is here: an answer still gets a moment.
+ */
+function withGrace(signal: AbortSignal): AbortSignal {
+  const controller = new AbortController();
+  const late = (): void => {
+    setTimeout(() => controller.abort(signal.reason), ANSWER_GRACE_MS).unref();
+  };
+  if (signal.aborted) late();
+  else signal.addEventListener('abort', late, { once: true });
+  return controller.signal;
+}
 
 export class TaskRunner {
   readonly #options: RunnerOptions;
@@ -126,7 +141,7 @@ export class TaskRunner {
         const { chunks } = await upload(egress, file, signal);
         onEvent({ event: 'transfer', taskId, direction: 'up', chunks });
       }
-      return egress.submit(checked, finished.outcome, signal);
+      return egress.submit(checked, finished.outcome, withGrace(signal));
     });
     this.#acknowledged.add(taskId);
     await audit.record('result-submitted', { taskId, counted: accepted ? 1 : 0 }, clock.nowMs());

@@ -102,8 +102,10 @@ export class WorkerSupervisor {
       const finished = new Promise<Ending>(resolve => {
         this.#listener = message => {
           watch();
-          if (message.type === 'progress') onProgress(message);
-          else if (message.type !== 'ready' && message.taskId === job.taskId) resolve(message);
+          if (message.type === 'progress') {
+            const { step, steps, metrics } = message;
+            onProgress({ step, steps, metrics });
+          } else if (message.type !== 'ready' && message.taskId === job.taskId) resolve(message);
         };
       });
       process.send(job);

@@ -16,16 +16,33 @@ const attempt = path => {
   }
 };
 
-/** A safetensors file of one F32 tensor. */
-function writeTensor(path, name, values) {
-  const data = new Uint8Array(Float32Array.from(values).buffer);
-  const described = { [name]: { dtype: 'F32', shape: [values.length], data_offsets: [0, data.length] } };
+const bytesPerElement = { F32: 4, U8: 1 };
+const floats = values => new Uint8Array(Float32Array.from(values).buffer);
+
+/** A safetensors file; tensors are [name, dtype, shape, bytes]. */
+function writeTensors(path, tensors) {
+  let offset = 0;
+  const described = {};
+  for (const [name, dtype, shape] of tensors) {
+    const end = offset + shape.reduce((a, b) => a * b, bytesPerElement[dtype]);
+    described[name] = { dtype, shape, data_offsets: [offset, end] };
+    offset = end;
+  }
   const header = new TextEncoder().encode(JSON.stringify(described));
   const length = new DataView(new ArrayBuffer(8));
   length.setBigUint64(0, BigInt(header.length), true);
-  writeFileSync(path, Buffer.concat([new Uint8Array(length.buffer), header, data]));
+  writeFileSync(path, Buffer.concat([new Uint8Array(length.buffer), header, ...tensors.map(tensor => tensor[3])]));
 }
 
+const weights = job =>
+  ['F/decoder/w', 'F/encoder/w', job.run.audit.tensor ?? 'G/w'].map(name => [
+    name,
+    'F32',
+    [3],
+    floats([job.siteIndex, job.round ?? 0, 3]),
+  ]);
+
+/** Answers of the right shape for runs of preset phantom32. */
 const kinds = {
   statistics: () => ({
     patients: 40,
@@ -36,8 +53,24 @@ const kinds = {
   }),
   train(job) {
     for (const step of [1, 2, 3]) say({ type: 'progress', step, steps: 3, metrics: { 'report/mle': 1 / step } });
-    writeTensor(job.outPath, job.run.audit.tensor ?? 'G/w', [job.siteIndex, job.round, 3]);
+    writeTensors(job.outPath, weights(job));
     return { records: { G: 60, 'F/encoder': 60, 'F/decoder': 50 }, metrics: { 'report/mle': 0.5 } };
+  },
+  evaluate(job) {
+    const weightsBytes = readFileSync(job.weightsPath).length;
+    const sums = { nllSum: 10, tokens: 5, unigramNllSum: 20, fid: null, fidUntrained: null };
+    return { ...sums, extractorSha256: '', images: weightsBytes > 0 ? 2 : 0 };
+  },
+  generate(job) {
+    const { pairs } = job.run;
+    const reports = new TextEncoder().encode('{"report":"heart"}\n'.repeat(pairs));
+    writeTensors(job.syntheticOutPath, [
+      ['images', 'U8', [pairs, 32, 32, 1], new Uint8Array(pairs * 1024)],
+      ['labels', 'U8', [pairs, 14], new Uint8Array(pairs * 14)],
+      ['reports', 'U8', [reports.length], reports],
+    ]);
+    writeTensors(job.modelOutPath, weights(job));
+    return null;
   },
 };
 
@@ -45,7 +78,9 @@ const scripts = {
   /** Does what the task asks for, and writes down that it did. */
   work(job) {
     appendFileSync(join(job.stateDir, 'computed'), `${job.taskId}\n`);
-    done(job, kinds[job.kind](job));
+    if (job.kind !== 'audit') return done(job, kinds[job.kind](job));
+    const failure = { code: 'DATA_INVALID', message: 'nothing to audit against', remedy: '' };
+    say({ type: 'failed', taskId: job.taskId, ...failure });
   },
   environment: job => done(job, { ...process.env }),
   read: job => done(job, Object.fromEntries(job.run.audit.paths.map(path => [path, attempt(path)]))),
