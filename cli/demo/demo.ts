@@ -9,6 +9,7 @@ import type { DataSource } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 import { Crew, type Member } from './crew.ts';
 import { type DemoSettings, demoRunConfig } from './demo-config.ts';
+import { writeEgress } from './egress.ts';
 import { createFolders, type DemoFolders, removeWork } from './folders.ts';
 import { watchPeakRss } from './memory.ts';
 import { type DemoResult, writeOutputs } from './outputs.ts';
@@ -102,16 +103,18 @@ async function federate(stage: Stage, seconds: () => number): Promise<DemoResult
   const runFile = join(folders.work, 'run.yaml');
   await writeFile(runFile, stringify(config));
   const { runId } = await crew.command('run', ['coordinator', 'run', runFile, '--dir', coordinatorDir]);
-  progress.say(`run ${runId}: ${config.adversarial.rounds} rounds of ${config.adversarial.steps} steps`);
+  progress.say(`adversarial rounds: ${config.adversarial.rounds}, each of ${config.adversarial.steps} local steps`);
 
   const finished = await verdictOf(coordinator, folders);
   progress.close();
   const outputs = await writeOutputs({ folders, config, record, runFolder: finished.out, verdict: finished.verdict });
+  const egress = await writeEgress(config.sites, siteDirs, join(folders.out, 'egress.json'));
   return {
     out: folders.out,
     runId: String(runId),
     sites,
     ...outputs,
+    egress,
     coordinator: { peakRssBytes: await peakRssBytes() },
     wallSeconds: Number(seconds().toFixed(2)),
   };
@@ -126,7 +129,8 @@ async function startCoordinator({ crew, progress, record }: Stage, dir: string):
     // Its own process and version: what it prints are notices.
     const notice = event as unknown as Notice;
     record.add(notice);
-    progress.notice(notice);
+    // Where the coordinator has put its output is of no interest: the folder goes, the demo copies what is to stay.
+    if (notice.event !== 'run-finished') progress.notice(notice);
   });
   await coordinator.waitFor(event => event.event === 'listening');
   return coordinator;

@@ -11,6 +11,7 @@ import { reportHtml } from '#privacy/audit/report-html.ts';
 import { SOFTWARE_VERSION } from '#proto/version.ts';
 import { renderCurvesHtml, renderCurvesPng } from '../pictures/curves.ts';
 import { renderGallery } from '../pictures/gallery.ts';
+import type { EgressSummary } from './egress.ts';
 import type { DemoFolders } from './folders.ts';
 import type { RoundRecord, RunRecord } from './run-record.ts';
 import type { SiteSummary } from './site-setup.ts';
@@ -29,6 +30,7 @@ export interface DemoOutputs {
 
 /** The document of `emixer demo --json` and demo.json. */
 export interface DemoResult extends DemoOutputs {
+  readonly egress: EgressSummary;
   readonly out: string;
   readonly runId: string;
   readonly sites: readonly SiteSummary[];
@@ -103,7 +105,7 @@ async function writeGallery(syntheticPath: string, path: string, verdict: Verdic
     report: set.reports[i] ?? '',
   }));
   const title = verdict === 'pass' ? 'Generated pairs' : `Generated pairs, withheld: ${verdict}`;
-  const subtitle = `The first ${shown} of ${set.count} synthetic pairs, each with the labels it was generated for. None shows a patient.`;
+  const subtitle = `The first ${shown} of ${set.count} synthetic pairs, each with the labels it was generated for.`;
   const imageChannels = set.imageChannels === 3 ? 3 : 1;
   await writeFile(path, await renderGallery({ title, subtitle, resolution: set.resolution, imageChannels, pairs }));
   return set.count;

@@ -72,9 +72,9 @@ export class RunRecord {
       });
   }
 
-  /** A panel a stage and loss with a line a site, then perplexity and FID by round. */
+  /** Perplexity and FID by round, then a panel a stage and loss with a line a site. */
   panels(): Panel[] {
-    return [...this.#lossPanels(), ...evaluationPanels(this.rounds())];
+    return [...evaluationPanels(this.rounds()), ...this.#lossPanels()];
   }
 
   #lossPanels(): Panel[] {

@@ -32,7 +32,15 @@ export function summaryText(result: DemoResult): string {
     result.audit.sentence,
     ...(withheld ? ['Model and synthetic pairs are WITHHELD: they lie in withheld/ and are not for release.'] : []),
     '',
+    'What left the hospitals (each item with its hash in egress.json):',
+    textTable(['site', 'kind', 'items', 'bytes'], egressRows(result)),
+    '',
     ...files.map(([name, path]) => `${name.padEnd(8)} ${relative('.', path)}`),
     `coordinator peak memory ${(result.coordinator.peakRssBytes / 2 ** 20).toFixed(0)} MiB, ${result.wallSeconds.toFixed(0)} s in all`,
   ].join('\n');
 }
+
+const egressRows = ({ egress }: DemoResult): (readonly [string, string, number, number])[] =>
+  egress.sites.flatMap(({ name, kinds }) =>
+    Object.entries(kinds).map(([kind, { items, bytes }]) => [name, kind, items, bytes] as const),
+  );

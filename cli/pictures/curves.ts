@@ -19,7 +19,6 @@ export interface Panel {
   readonly references?: readonly { readonly name: string; readonly y: number }[];
 }
 
-const COLUMNS = 2;
 const WIDTH = 520;
 const HEIGHT = 300;
 const GAP = 16;
@@ -33,9 +32,9 @@ const heading: TextStyle = { size: 20, weight: 'bold' };
 const panelTitle: TextStyle = { size: 14, weight: 'bold' };
 const small: TextStyle = { size: 11, fill: '#444' };
 
-/** The panels in two columns. */
+/** The panels in two columns, many of them in three. */
 export function renderCurvesSvg(title: string, panels: readonly Panel[]): string {
-  const columns = Math.max(1, Math.min(COLUMNS, panels.length));
+  const columns = Math.max(1, Math.min(panels.length > 6 ? 3 : 2, panels.length));
   const rows = Math.max(1, Math.ceil(panels.length / columns));
   const width = columns * (WIDTH + GAP) + GAP;
   const height = HEADER + rows * (HEIGHT + GAP);

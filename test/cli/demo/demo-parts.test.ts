@@ -68,8 +68,8 @@ describe('RunRecord', () => {
     const record = new RunRecord();
     record.add(
       train(1, [
-        ['a', 300, { lossG: 1, seconds: 9 }],
-        ['b', 100, { lossG: 5 }],
+        ['a', 300, { 'G/adversarial': 1, seconds: 9 }],
+        ['b', 100, { 'G/adversarial': 5 }],
       ]),
     );
     record.add(
@@ -104,25 +104,25 @@ describe('RunRecord', () => {
     expect(record.rounds()[0]?.evaluation).toMatchObject({ perplexity: null, fid: null, fidUntrained: null });
   });
 
-  it('draws a line a site over all rounds, then perplexity and FID with their baselines', () => {
+  it('draws a line a site over all rounds, perplexity and FID with their baselines before them', () => {
     const record = new RunRecord();
     for (const [round, step] of [
       [1, 5],
       [1, 10],
       [2, 5],
     ] as const) {
-      record.add(progress('a', round, step, { lossG: round + step }));
-      record.add(progress('b', round, step, { lossG: Number.NaN }));
+      record.add(progress('a', round, step, { 'G/adversarial': round + step }));
+      record.add(progress('b', round, step, { 'G/adversarial': Number.NaN }));
     }
     record.add(train(1, [['a', 1, {}]]));
     record.add(evaluate(1, [evaluation('a')]));
     const panels = record.panels();
     expect(panels.map(panel => panel.title)).toEqual([
-      'adversarial: lossG',
       'Perplexity of F on held-out reports',
       "FID of G, by each site's own extractor",
+      'adversarial: G/adversarial',
     ]);
-    expect(panels[0]?.series[0]).toEqual({
+    expect(panels[2]?.series[0]).toEqual({
       name: 'a',
       points: [
         { x: 5, y: 6 },
@@ -130,8 +130,8 @@ describe('RunRecord', () => {
         { x: 15, y: 7 },
       ],
     });
-    expect(panels[1]?.references?.[0]?.y).toBeCloseTo(Math.exp(4), 10);
-    expect(panels[2]?.references).toEqual([{ name: 'untrained G (mean)', y: 60 }]);
+    expect(panels[0]?.references?.[0]?.y).toBeCloseTo(Math.exp(4), 10);
+    expect(panels[1]?.references).toEqual([{ name: 'untrained G (mean)', y: 60 }]);
   });
 });
 
@@ -161,7 +161,7 @@ describe('progress', () => {
     const lines = createProgress(terminal, demoRunConfig(settings));
     for (let step = 1; step <= 10; step++) {
       nowMs += 3_000;
-      lines.notice(progress('hospital-1', 1, step, { lossG: 0.1234, step }));
+      lines.notice(progress('hospital-1', 1, step, { 'G/adversarial': 0.1234, step }));
     }
     lines.notice({
       event: 'site-answered',
@@ -179,7 +179,7 @@ describe('progress', () => {
     const told = terminal.err().trimEnd().split('\n');
     expect(terminal.err()).not.toContain('\x1b');
     expect(told.filter(line => line.includes('step '))).toHaveLength(3);
-    expect(told[0]).toMatch(/^round 1 training {2}hospital-1 {2}step 1\/10 {2}lossG 0\.123$/);
+    expect(told[0]).toMatch(/^round 1 training {2}hospital-1 {2}step 1\/10 {2}G\/adversarial 0\.123$/);
     expect(told).toContain('round 1 training: hospital-2 is left out: NON_FINITE lossD');
     expect(told).toContain('round 1 training done in 10.0 s, 1 sites');
     expect(told.at(-1)).toContain('perplexity 7.389 (unigram 54.60), FID 30.00 (untrained 60.00)');
