@@ -66,6 +66,8 @@ export const ModelConfigSchema = Type.Object(
     /** Weight of F's MLE loss during adversarial training. */
     mleWeight: Type.Number({ minimum: 0 }),
     batchSize: count(1, 2048),
+    /** Of the pre-training of the encoder and of F. */
+    pretrainingBatchSize: count(1, 2048),
     /** Forward passes that refresh G's batch-norm statistics before sampling. */
     standingBatches: count(1, 64),
   },
@@ -98,6 +100,7 @@ const biggan128: ModelConfig = {
   textGradToG: 1,
   mleWeight: 1,
   batchSize: 64,
+  pretrainingBatchSize: 64,
   standingBatches: 16,
 };
 
@@ -113,6 +116,7 @@ export const presets = {
     reportDiscriminator: { embedding: 64, hidden: 256, maxTokens: 60 },
     jointDiscriminator: { embedding: 64, hidden: 256 },
     batchSize: 16,
+    pretrainingBatchSize: 32,
   },
   phantom32: {
     ...biggan128,
@@ -123,8 +127,9 @@ export const presets = {
     reportDiscriminator: { embedding: 64, hidden: 128, maxTokens: 60 },
     jointDiscriminator: { embedding: 64, hidden: 128 },
     // A demo has a few hundred steps where the paper has 400,000: larger steps, same 1:4 ratio as the paper's.
-    optimiser: { ...biggan128.optimiser, generatorRate: 2e-4, discriminatorRate: 8e-4, textRate: 1e-4 },
-    batchSize: 16,
+    optimiser: { ...biggan128.optimiser, generatorRate: 2e-4, discriminatorRate: 8e-4, pretrainingRate: 2e-3 },
+    batchSize: 8,
+    pretrainingBatchSize: 16,
   },
 } as const satisfies Record<string, ModelConfig>;
 

@@ -13,10 +13,11 @@ import { Adam } from '../optimiser/adam.ts';
 import { Random } from '../random.ts';
 import { type Batch, BatchStream } from './batches.ts';
 import { inSplit, type TrainingData } from './dataset.ts';
+import { joinedReports, reorderedReports } from './flat-reports.ts';
 import { type Losses, minimise } from './minimise.ts';
 import { mismatchedOrder } from './mismatched-pairs.ts';
 import { scaleGradient } from './scale-gradient.ts';
-import { drawLabels, drawNoise, imageTensor, labelTensor, reorderedReports, reportGrid } from './tensors.ts';
+import { drawLabels, drawNoise, imageTensor, labelTensor, reportGrid } from './tensors.ts';
 import type { StreamKeys, Trainer } from './trainer.ts';
 
 export class AdversarialTrainer implements Trainer {
@@ -135,18 +136,24 @@ export class AdversarialTrainer implements Trainer {
     const written = reportGenerator.decode(encoder.features(fake), { temperature: 1, random });
     const generated: FlatReports = flattenReports(written, maxTokens);
     const mismatched = reorderedReports(real, mismatchedOrder(pairs.records, random));
+    const [batch] = images.shape;
     return () => {
-      const realPairs = jointDiscriminator.forward(images, real);
-      const generatedPairs = jointDiscriminator.forward(fake, generated);
-      const mismatchedPairs = jointDiscriminator.forward(images, mismatched);
-      // Fakes are half generated pairs and half real images with another patient's report.
-      const fakes = tf.concat1d([generatedPairs, mismatchedPairs]);
+      // One pass each: an LSTM over three times the rows costs little more than over one.
+      const reports = reportDiscriminator.forward(joinedReports(real, generated)); // [2 B]
+      const joint = jointDiscriminator.forward(
+        tf.concat4d([images, fake, images], 0),
+        joinedReports(real, generated, mismatched),
+      ); // [3 B]
+      // D_joint's fakes are half generated pairs and half real images with another patient's report.
       return {
         'D_report/adversarial': nonSaturating.discriminator(
-          reportDiscriminator.forward(real),
-          reportDiscriminator.forward(generated),
+          tf.slice(reports, 0, batch),
+          tf.slice(reports, batch, batch),
         ),
-        'D_joint/adversarial': nonSaturating.discriminator(realPairs, fakes),
+        'D_joint/adversarial': nonSaturating.discriminator(
+          tf.slice(joint, 0, batch),
+          tf.slice(joint, batch, 2 * batch),
+        ),
       };
     };
   }

@@ -30,7 +30,7 @@ export class EncoderTrainer implements Trainer {
     this.#batches =
       labelled.length === 0
         ? undefined
-        : new BatchStream(data, labelled, config.batchSize, keys.seed, keys.site, stream);
+        : new BatchStream(data, labelled, config.pretrainingBatchSize, keys.seed, keys.site, stream);
     this.records = { 'F/encoder': labelled.length };
     this.optimisers = { encoder: new Adam(encoder.parameters.trainables, { rate, beta1: 0.9, clipNorm }) };
     this.networks = [encoder.parameters];

@@ -18,7 +18,7 @@ export class ReportTrainer implements Trainer {
 
   constructor(model: Emixer, data: TrainingData, keys: StreamKeys) {
     const reported = inSplit(data, 'train').filter(record => record.report !== null);
-    const { batchSize, optimiser } = model.config;
+    const { pretrainingBatchSize: batchSize, optimiser } = model.config;
     const { pretrainingRate: rate, clipNorm } = optimiser;
     this.#model = model;
     this.#data = data;

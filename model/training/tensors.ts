@@ -1,6 +1,5 @@
 /** Batches as tensors. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { FlatReports } from '../emixer/report-rows.ts';
 import type { LabelDistribution } from '../generation/label-distribution.ts';
 import type { Random } from '../random.ts';
 import { parseReport } from '../text/report-cleaner.ts';
@@ -51,12 +50,3 @@ export const reportGrid = (
     maxSentences,
     maxWords,
   );
-
-/** Row b of the result is row `order[b]`: other reports for the same images. */
-export function reorderedReports(reports: FlatReports, order: readonly number[]): FlatReports {
-  const { tokens } = reports;
-  const ids = new Int32Array(order.length * tokens);
-  for (const [to, from] of order.entries())
-    ids.set(reports.ids.subarray(from * tokens, (from + 1) * tokens), to * tokens);
-  return { ids, reports: order.length, tokens, lengths: Int32Array.from(order, from => reports.lengths[from] ?? 0) };
-}

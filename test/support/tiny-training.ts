@@ -8,6 +8,7 @@ import type { TrainingData, TrainingRecord } from '#model/training/dataset.ts';
 export const tinyConfig = resolveModelConfig('phantom32', {
   channels: 8,
   batchSize: 4,
+  pretrainingBatchSize: 4,
   report: { maxSentences: 3, maxWords: 5, hidden: 16, embedding: 16, wordLayers: 2 },
   reportDiscriminator: { embedding: 8, hidden: 16, maxTokens: 12 },
   jointDiscriminator: { embedding: 8, hidden: 16 },
