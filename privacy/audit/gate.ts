@@ -84,7 +84,7 @@ const NOT_TESTED: readonly string[] = [
   'Membership inference: whether a patient was in the training set at all (WP29: inference).',
   'Residual linkability of images with reports across patients (WP29: linkability); copies of whole pairs were looked for.',
   'Canaries and a lower bound of epsilon: no differential privacy is claimed.',
-  'Copies that are shifted, blended from several images, or changed beyond the searched transformations.',
+  'Copies changed beyond the searched transformations (listed with the thresholds; shifts only where configured), or blended from several images.',
   'Paraphrased reports; facility names and rare free-text identifiers; identifiers burnt into the pixels.',
   'Releases taken together with other releases from the same training set.',
 ];

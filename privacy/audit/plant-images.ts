@@ -6,7 +6,7 @@ import type { ImagePlant } from './site-audit-schema.ts';
 
 /** Grey levels: visible as grain, less than the noise of a small GAN. */
 const NOISE_STD = 5;
-const BRIGHTER_BY = 20;
+const BRIGHTER_BY = 15;
 const ROTATED_DEGREES = 3;
 const CROPPED_TO = 0.94;
 

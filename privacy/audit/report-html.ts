@@ -80,7 +80,7 @@ function gatesTable(gates: readonly GateResult[]): string {
       bound === null ? null : percent(bound),
       threshold === null ? null : share(threshold),
       n,
-      `${sites.length > 1 && site !== null ? `${site}: ` : ''}${reason}${measure === undefined ? '' : ` [${measure.statistic}]`}`,
+      `${sites.length > 1 && site !== null && verdict !== 'pass' ? `${site}: ` : ''}${reason}${measure === undefined ? '' : ` [${measure.statistic}]`}`,
     ];
   });
   const number = (title: string) => ({ title, numeric: true });
@@ -94,7 +94,7 @@ function gatesTable(gates: readonly GateResult[]): string {
       number('bound'),
       number('threshold'),
       number('n'),
-      { title: 'reason [statistic]' },
+      { title: 'reason [statistic]', prose: true },
     ],
     rows,
   );
@@ -111,7 +111,7 @@ function thresholdsTable({ context }: GateReport): string {
     });
   return table(
     'As configured for this run',
-    [{ title: 'name' }, { title: 'value', numeric: true }, { title: 'reason' }],
+    [{ title: 'name' }, { title: 'value', numeric: true }, { title: 'reason', prose: true }],
     rows,
   );
 }

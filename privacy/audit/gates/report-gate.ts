@@ -26,7 +26,7 @@ export function reportGate({ audit, thresholds, tests }: SiteEvidence): Finding 
     return {
       ...base,
       verdict: 'insufficient-evidence',
-      reason: `no excess of copied reports, but copies of fewer than ${percent(limit)} would have been missed with ${thousands(generated.reports)} generated and ${thousands(holdout.reports)} holdout reports: the limit has to be ${percent(thresholds.detectionLimit)} or less (about 1,000 against 1,000)`,
+      reason: `no excess of copied reports, but a share of copies below ${percent(limit)} could have been missed with ${thousands(generated.reports)} generated and ${thousands(holdout.reports)} holdout reports: the limit has to be ${percent(thresholds.detectionLimit)} or less (about 1,000 against 1,000)`,
     };
   }
   return {

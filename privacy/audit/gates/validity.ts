@@ -1,6 +1,6 @@
 /** G0: would this audit have found copies, and are its controls controls? Never a reason to fail, always one not to pass. */
 import { IMAGE_PLANTS, type SiteAudit } from '../site-audit-schema.ts';
-import { clopperPearsonLower } from '../statistics/binomial.ts';
+import { clopperPearsonLower, trialsForZeroHits } from '../statistics/binomial.ts';
 import type { Thresholds } from '../thresholds.ts';
 import { type Finding, percent, type SiteEvidence, thousands } from './finding.ts';
 
@@ -79,6 +79,7 @@ const worstPlants = (audit: SiteAudit, thresholds: Thresholds): Plants | undefin
   requiredPlants(audit, thresholds).sort((a, b) => recallBound(a, thresholds) - recallBound(b, thresholds))[0];
 
 function plantProblems(audit: SiteAudit, thresholds: Thresholds): string[] {
+  const needed = trialsForZeroHits(1 - thresholds.plantRecall, thresholds.confidence);
   const worst = new Map<string, Plants>();
   for (const plants of requiredPlants(audit, thresholds)) {
     const known = worst.get(plants.what);
@@ -90,6 +91,6 @@ function plantProblems(audit: SiteAudit, thresholds: Thresholds): string[] {
     .filter(plants => recallBound(plants, thresholds) < thresholds.plantRecall)
     .map(
       ({ what, planted, found }) =>
-        `${thousands(found)} of ${thousands(planted)} planted ${what} were found, which does not show a recall of ${percent(thresholds.plantRecall)}${planted < 59 ? ' (59 or more have to be planted)' : ''}`,
+        `${thousands(found)} of ${thousands(planted)} planted ${what} were found, which does not show a recall of ${percent(thresholds.plantRecall)}${planted < needed ? ` (${needed} or more have to be planted)` : ''}`,
     );
 }

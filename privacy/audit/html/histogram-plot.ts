@@ -58,7 +58,7 @@ export function histogramPlot(site: string, images: SiteAudit['images']): string
       ? ''
       : `<line class="cut" x1="${cut.toFixed(1)}" x2="${cut.toFixed(1)}" y1="12" y2="${bottom}"/><text class="cut" x="${(cut - 5).toFixed(1)}" y="12">cut-off ${images.cutoff}</text>`;
   const label = `Distances to the nearest training image at site ${site}`;
-  return `<figure><svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escapeHtml(label)}">${rows}${line}${ticks}<text class="title" x="${LEFT + PLOT / 2}" y="${bottom + 35}">distance 1 − r to the nearest training image (logarithmic)</text></svg><figcaption>${escapeHtml(label)}, under ${images.variants.toLocaleString('en-US')} transformations. Left of the cut-off lie copies. Each row has its own scale.</figcaption></figure>\n<details><summary>The same numbers as a table</summary>${countsTable(label, images)}</details>`;
+  return `<figure><svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escapeHtml(label)}">${rows}${line}${ticks}<text class="title" x="${LEFT + PLOT / 2}" y="${bottom + 35}">distance 1 − r to the nearest training image (logarithmic)</text></svg><figcaption>${escapeHtml(label)}, under ${images.variants.toLocaleString('en-US')} transformations. Left of the cut-off lie copies. Each row has its own scale.</figcaption></figure>\n<details open><summary>The same numbers as a table</summary>${countsTable(label, images)}</details>`;
 }
 
 function countsTable(caption: string, { histograms }: SiteAudit['images']): string {

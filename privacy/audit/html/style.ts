@@ -12,11 +12,12 @@ p,ul,dl{max-width:46rem;margin:.5rem 0}.soft{color:var(--soft)}code{font:.85em u
 .stamp{display:inline-block;margin-top:.5rem;padding:.1rem .6rem;border:1.5px solid var(--soft);border-radius:3px;color:var(--soft);font-size:.85rem;font-weight:600}
 .scroll{overflow-x:auto;margin:.75rem 0}table{border-collapse:collapse;width:100%;font-size:.875rem}caption{text-align:left;color:var(--soft);padding-bottom:.35rem}
 th,td{padding:.4rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}th{font-weight:600;border-bottom-width:2px}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.prose{min-width:17rem}
 figure{margin:1rem 0}svg{width:100%;height:auto;display:block}figcaption{color:var(--soft);font-size:.875rem}
 svg text{font-size:12px;fill:var(--ink)}svg .name{text-anchor:end;font-weight:600}svg .note{text-anchor:end;fill:var(--soft);font-size:11px}svg text.tick,svg .title{text-anchor:middle;fill:var(--soft)}
 svg line.axis,svg line.tick{stroke:var(--soft);stroke-width:1}svg line.cut{stroke:var(--fail);stroke-width:1.5;stroke-dasharray:5 3}svg text.cut{fill:var(--fail);text-anchor:end}
 .generated{fill:var(--generated)}.holdout{fill:var(--holdout)}.train{fill:var(--train)}.planted{fill:var(--planted)}
 details summary{cursor:pointer;color:var(--soft);font-size:.875rem}dt{font-weight:600;margin-top:.6rem}dd{margin:0}
-@media print{:root{color-scheme:light;--ink:#000;--soft:#444;--line:#bbb;--paper:#fff;--panel:#f4f4f4;--fail:#b3261e;--wait:#8a5a00;--pass:#1a7040;--generated:#2563a8;--holdout:#7c8794;--train:#a9b2bd;--planted:#c2571a}body{max-width:none;padding:0;font-size:10.5pt}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}figure,tr,.verdict{break-inside:avoid}h2,h3{break-after:avoid}thead{display:table-header-group}.scroll{overflow:visible}}
+@media print{:root{color-scheme:light;--ink:#000;--soft:#444;--line:#bbb;--paper:#fff;--panel:#f4f4f4;--fail:#b3261e;--wait:#8a5a00;--pass:#1a7040;--generated:#2563a8;--holdout:#7c8794;--train:#a9b2bd;--planted:#c2571a}body{max-width:none;padding:0;font-size:10.5pt}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}figure,tr,.verdict{break-inside:avoid}h2,h3{break-after:avoid}thead{display:table-header-group}.scroll{overflow:visible}td.prose{min-width:0}}
 @page{margin:16mm}
 `;

@@ -10,6 +10,8 @@ export type Cell = string | number | null | Markup;
 export interface Column {
   readonly title: string;
   readonly numeric?: boolean;
+  /** Holds sentences: kept wide enough to read on a narrow screen, where the table scrolls. */
+  readonly prose?: boolean;
 }
 
 const cellHtml = (cell: Cell): string =>
@@ -25,7 +27,8 @@ const format = (value: number): string =>
 
 /** @param caption read by screen readers, and shown */
 export function table(caption: string, columns: readonly Column[], rows: readonly (readonly Cell[])[]): string {
-  const kind = (i: number) => (columns[i]?.numeric === true ? ' class="n"' : '');
+  const kind = (i: number) =>
+    columns[i]?.numeric === true ? ' class="n"' : columns[i]?.prose === true ? ' class="prose"' : '';
   const head = columns.map(({ title }, i) => `<th scope="col"${kind(i)}>${escapeHtml(title)}</th>`).join('');
   const body = rows
     .map(row => `<tr>${row.map((cell, i) => `<td${kind(i)}>${cellHtml(cell)}</td>`).join('')}</tr>`)
