@@ -5,71 +5,87 @@ import { FedError } from '#proto/errors.ts';
 import { parseWith } from '#proto/validate.ts';
 
 const closed = { additionalProperties: false };
-const count = (minimum: number, maximum: number) => Type.Integer({ minimum, maximum });
-const rate = Type.Number({ exclusiveMinimum: 0, maximum: 1 });
+const count = (minimum: number, maximum: number, description: string) =>
+  Type.Integer({ minimum, maximum, description });
+const rate = (description: string) => Type.Number({ exclusiveMinimum: 0, maximum: 1, description });
+const weight = (description: string) => Type.Number({ minimum: 0, description });
+const share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description });
 
 export const ModelConfigSchema = Type.Object(
   {
-    /** Side of the square image in pixels. */
-    resolution: Type.Union([Type.Literal(32), Type.Literal(64), Type.Literal(128)]),
-    imageChannels: Type.Union([Type.Literal(1), Type.Literal(3)]),
-    /** ch: the width multiplier of G and D_image (96 in the paper). */
-    channels: count(8, 256),
-    labels: count(1, 64),
-    labelMode: Type.Union([Type.Literal('multihot'), Type.Literal('onehot')]),
+    resolution: Type.Union([Type.Literal(32), Type.Literal(64), Type.Literal(128)], {
+      description: 'side of the square image in pixels',
+    }),
+    imageChannels: Type.Union([Type.Literal(1), Type.Literal(3)], { description: '1 grey, 3 colour' }),
+    channels: count(8, 256, 'ch: the width multiplier of G and D_image, a multiple of 8 (96 in the paper)'),
+    labels: count(1, 64, "length of y; the loaders give CheXpert's 14"),
+    labelMode: Type.Union([Type.Literal('multihot'), Type.Literal('onehot')], {
+      description: 'y of generated images: a whole row of labels, or one of its positives drawn at random',
+    }),
     encoder: Type.Object(
-      { growth: count(4, 64), blocks: Type.Array(count(1, 32), { minItems: 4, maxItems: 4 }) },
+      {
+        growth: count(4, 64, "DenseNet's growth; 32 with blocks 6, 12, 24, 16 is DenseNet-121"),
+        blocks: Type.Array(count(1, 32, 'layers of a block'), {
+          minItems: 4,
+          maxItems: 4,
+          description: 'layers of the four blocks',
+        }),
+      },
       closed,
     ),
     report: Type.Object(
       {
-        /** S: sentences a report; T: words a sentence, end token not counted. */
-        maxSentences: count(1, 30),
-        maxWords: count(2, 60),
-        hidden: count(8, 1024),
-        embedding: count(8, 1024),
-        wordLayers: count(1, 4),
+        maxSentences: count(1, 30, 'S: sentences a report'),
+        maxWords: count(2, 60, 'T: words a sentence, end token not counted'),
+        hidden: count(8, 1024, 'width of the sentence and word LSTMs'),
+        embedding: count(8, 1024, 'width of word embeddings and topics'),
+        wordLayers: count(1, 4, 'layers of the word LSTM'),
       },
       closed,
     ),
     reportDiscriminator: Type.Object(
-      { embedding: count(8, 512), hidden: count(8, 1024), maxTokens: count(4, 400) },
+      {
+        embedding: count(8, 512, 'width of word embeddings'),
+        hidden: count(8, 1024, 'width of the LSTM'),
+        maxTokens: count(4, 400, 'tokens of a report that D_report and D_joint read'),
+      },
       closed,
     ),
-    jointDiscriminator: Type.Object({ embedding: count(8, 512), hidden: count(8, 1024) }, closed),
+    jointDiscriminator: Type.Object(
+      { embedding: count(8, 512, 'width of word embeddings'), hidden: count(8, 1024, 'width of the LSTM') },
+      closed,
+    ),
     loss: Type.Union([Type.Literal('hinge'), Type.Literal('log')], {
       description: 'D_image; D_report and D_joint always use the non-saturating log loss',
     }),
     rotation: Type.Object(
       {
-        discriminatorWeight: Type.Number({ minimum: 0 }),
-        generatorWeight: Type.Number({ minimum: 0 }),
-        /** The last batch * fraction images are rotated. */
-        fraction: Type.Number({ minimum: 0, maximum: 1 }),
+        discriminatorWeight: weight("of the rotation loss in D_image's loss"),
+        generatorWeight: weight("of the rotation loss in G's loss"),
+        fraction: share('the last batch * fraction images are rotated; 0 for none'),
       },
       closed,
     ),
     optimiser: Type.Object(
       {
-        generatorRate: rate,
-        discriminatorRate: rate,
-        textRate: rate,
-        pretrainingRate: rate,
-        discriminatorSteps: count(1, 10),
-        clipNorm: Type.Number({ exclusiveMinimum: 0 }),
+        generatorRate: rate('of G'),
+        discriminatorRate: rate('of D_image'),
+        textRate: rate("of F's decoder, D_report and D_joint in adversarial rounds"),
+        pretrainingRate: rate('of encoder and report pre-training'),
+        discriminatorSteps: count(1, 10, 'discriminator updates before each generator update'),
+        clipNorm: Type.Number({ exclusiveMinimum: 0, description: 'global norm of the gradient in pre-training' }),
       },
       closed,
     ),
-    gumbelBetaMax: Type.Number({ minimum: 1 }),
-    /** Scales what D_report and D_joint send to G through F's frozen encoder. */
-    textGradToG: Type.Number({ minimum: 0, maximum: 1 }),
-    /** Weight of F's MLE loss during adversarial training. */
-    mleWeight: Type.Number({ minimum: 0 }),
-    batchSize: count(1, 2048),
-    /** Of the pre-training of the encoder and of F. */
-    pretrainingBatchSize: count(1, 2048),
-    /** Forward passes that refresh G's batch-norm statistics before sampling. */
-    standingBatches: count(1, 64),
+    gumbelBetaMax: Type.Number({
+      minimum: 1,
+      description: 'inverse temperature of the Gumbel-softmax at the last step',
+    }),
+    textGradToG: share("scales what D_report and D_joint send to G through F's frozen encoder"),
+    mleWeight: weight("of F's MLE loss during adversarial training"),
+    batchSize: count(1, 2048, 'records a step of adversarial training; there is no gradient accumulation'),
+    pretrainingBatchSize: count(1, 2048, 'records a step of the pre-training of the encoder and of F'),
+    standingBatches: count(1, 64, "forward passes that refresh G's batch-norm statistics before sampling"),
   },
   closed,
 );

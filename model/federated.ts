@@ -5,48 +5,82 @@ import { parseWith } from '#proto/validate.ts';
 import { type ModelConfig, resolveModelConfig } from './config.ts';
 
 const closed = { additionalProperties: false };
-const integer = (minimum: number, maximum: number, fallback: number) =>
-  Type.Integer({ minimum, maximum, default: fallback });
-const stage = (rounds: number, steps: number) =>
-  Type.Object({ rounds: integer(0, 100_000, rounds), steps: integer(1, 1_000_000, steps) }, { ...closed, default: {} });
+const integer = (minimum: number, maximum: number, fallback: number, description: string) =>
+  Type.Integer({ minimum, maximum, default: fallback, description });
+const stage = (rounds: number, steps: number, roundsDescription: string) =>
+  Type.Object(
+    {
+      rounds: integer(0, 100_000, rounds, roundsDescription),
+      steps: integer(1, 1_000_000, steps, 'local steps of every site in a round'),
+    },
+    { ...closed, default: {} },
+  );
 
 export const RunConfigSchema = Type.Object(
   {
-    name: Type.String({ minLength: 1, maxLength: 100, default: 'emixer' }),
-    preset: Type.String({ default: 'phantom32' }),
-    /** Overrides of any field of the preset (model/config.ts). */
-    model: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
-    seed: integer(0, 2 ** 31 - 1, 1),
+    name: Type.String({ minLength: 1, maxLength: 100, default: 'emixer', description: 'for people; ids are made' }),
+    preset: Type.String({ default: 'phantom32', description: 'a model by name, see the presets below' }),
+    model: Type.Record(Type.String(), Type.Unknown(), {
+      default: {},
+      description: 'overrides of any field of the preset, see the model configuration below',
+    }),
+    seed: integer(0, 2 ** 31 - 1, 1, 'of initial weights, batches, noise and generation'),
     sites: Type.Array(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$' }), {
       minItems: 1,
       maxItems: 64,
       uniqueItems: true,
+      description: 'names of enrolled sites',
     }),
-    /** A stage or round closes when every site has answered, or at its deadline with at least this many; 0 means all. */
-    quorum: integer(0, 64, 0),
-    roundDeadlineMs: integer(1_000, 30 * 24 * 3_600_000, 3_600_000),
-    federation: Type.Literal('local-d', { default: 'local-d' }),
+    quorum: integer(
+      0,
+      64,
+      0,
+      'a stage or round closes when every site has answered, or at its deadline with at least this many; 0 means all',
+    ),
+    roundDeadlineMs: integer(
+      1_000,
+      30 * 24 * 3_600_000,
+      3_600_000,
+      'a step that is not answered after this long closes without the missing sites',
+    ),
+    federation: Type.Literal('local-d', {
+      default: 'local-d',
+      description: 'G and F are averaged; discriminators and optimiser state stay at the site',
+    }),
     vocabulary: Type.Object(
       {
-        /** A token is revealed by a site only when at least this many of its patients used it. */
-        minPatients: integer(1, 1_000, 3),
-        /** A token enters the vocabulary only when at least this many sites revealed it. */
-        minSites: integer(1, 64, 2),
-        maxTokens: integer(4, 100_000, 5_000),
+        minPatients: integer(
+          1,
+          1_000,
+          3,
+          'a token is revealed by a site only when at least this many of its patients used it',
+        ),
+        minSites: integer(1, 64, 2, 'a token enters the vocabulary only when at least this many sites revealed it'),
+        maxTokens: integer(4, 100_000, 5_000, 'the most frequent tokens are kept'),
       },
       { ...closed, default: {} },
     ),
-    /** Label counts below this are reported as null. */
-    minCell: integer(1, 100, 5),
-    encoderPretraining: stage(1, 60),
-    reportPretraining: stage(1, 60),
-    adversarial: stage(3, 20),
-    emaDecay: Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0.9999 }),
-    /** Images generated for each FID. */
-    evaluationImages: integer(2, 100_000, 600),
-    /** Synthetic pairs generated at the end, audited, and released or withheld. */
-    pairs: integer(1, 1_000_000, 600),
-    audit: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
+    minCell: integer(1, 100, 5, 'label counts below this are reported as null'),
+    encoderPretraining: stage(1, 60, 'rounds of encoder pre-training; 0 leaves it out'),
+    reportPretraining: stage(1, 60, 'rounds of report pre-training; 0 leaves it out'),
+    adversarial: stage(3, 20, 'adversarial rounds, at least 1'),
+    emaDecay: Type.Number({
+      minimum: 0,
+      exclusiveMaximum: 1,
+      default: 0.9999,
+      description: 'of the average over the global weights, a step; smaller in the first steps',
+    }),
+    evaluationImages: integer(2, 100_000, 600, 'images generated for each FID'),
+    pairs: integer(
+      1,
+      1_000_000,
+      600,
+      'synthetic pairs generated at the end, audited, and released or withheld; the image gate needs 2,995 to pass',
+    ),
+    audit: Type.Record(Type.String(), Type.Unknown(), {
+      default: {},
+      description: 'overrides of audit thresholds, see below',
+    }),
   },
   closed,
 );
