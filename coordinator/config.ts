@@ -6,26 +6,36 @@ import { parse } from 'yaml';
 import { FedError } from '#proto/errors.ts';
 import { parseWith } from '#proto/validate.ts';
 
-const address = (fallback: string) =>
-  Type.String({ pattern: '^[^\\s/]+:[0-9]{1,5}$', maxLength: 300, default: fallback });
+const address = (fallback: string, description: string) =>
+  Type.String({ pattern: '^[^\\s/]+:[0-9]{1,5}$', maxLength: 300, default: fallback, description });
 
 export const CoordinatorConfigSchema = Type.Object(
   {
-    /** Host name by which sites reach this coordinator; in its certificate. */
-    name: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$' }),
-    /** Main listener: mutual TLS. */
-    listen: address('127.0.0.1:7443'),
-    /** Enrolment listener: server-authenticated TLS. */
-    enrolListen: address('127.0.0.1:7444'),
-    /** Loopback only. */
-    http: address('127.0.0.1:7445'),
-    heartbeatIntervalMs: Type.Integer({ minimum: 100, maximum: 600_000, default: 10_000 }),
-    uploadQuotaBytes: Type.Integer({ minimum: 1, default: 8 * 1024 ** 3 }),
-    /** Keep every contribution and the weights of every round, e.g. to recompute an average. */
-    keepIntermediate: Type.Boolean({ default: false }),
+    name: Type.String({
+      pattern: '^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$',
+      description: 'host name by which sites reach this coordinator; in its certificate',
+    }),
+    listen: address('127.0.0.1:7443', 'main listener: mutual TLS'),
+    enrolListen: address('127.0.0.1:7444', 'enrolment listener: server-authenticated TLS'),
+    http: address('127.0.0.1:7445', 'health, OpenAPI and runs; loopback only'),
+    heartbeatIntervalMs: Type.Integer({
+      minimum: 100,
+      maximum: 600_000,
+      default: 10_000,
+      description: 'how often a site that works on a task says so',
+    }),
+    uploadQuotaBytes: Type.Integer({
+      minimum: 1,
+      default: 8 * 1024 ** 3,
+      description: 'the most that a site may upload for one step',
+    }),
+    keepIntermediate: Type.Boolean({
+      default: false,
+      description: 'keep every contribution and the weights of every round, e.g. to recompute an average',
+    }),
     logLevel: Type.Union(
       ['trace', 'debug', 'info', 'warn', 'error', 'silent'].map(level => Type.Literal(level)),
-      { default: 'info' },
+      { default: 'info', description: 'of the structured log, which is written with --json or --verbose' },
     ),
   },
   { additionalProperties: false },

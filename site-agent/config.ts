@@ -8,8 +8,8 @@ import { EGRESS_KINDS } from './egress-kinds.ts';
 import { readIfThere, sitePaths, writePrivateFile } from './state.ts';
 
 const closed = { additionalProperties: false };
-const integer = (minimum: number, maximum: number, fallback: number) =>
-  Type.Integer({ minimum, maximum, default: fallback });
+const integer = (minimum: number, maximum: number, fallback: number, description: string) =>
+  Type.Integer({ minimum, maximum, default: fallback, description });
 
 export const POLICY_STAGES = [
   'statistics',
@@ -23,22 +23,26 @@ export type PolicyStage = (typeof POLICY_STAGES)[number];
 
 const PolicySchema = Type.Object(
   {
-    /** `person`: a run waits until someone runs `emixer site approve RUN`. */
-    approval: Type.Union([Type.Literal('automatic'), Type.Literal('person')], { default: 'person' }),
-    /** SHA-256 of run configurations, in hex. With any listed, no other run is accepted. */
-    allowedRuns: Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), { default: [], maxItems: 1_000 }),
-    /** Fewest sites a run must have, this one counted. */
-    minimumCohort: integer(1, 64, 2),
+    approval: Type.Union([Type.Literal('automatic'), Type.Literal('person')], {
+      default: 'person',
+      description: 'person: a run waits until someone runs "emixer site approve RUN"',
+    }),
+    allowedRuns: Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), {
+      default: [],
+      maxItems: 1_000,
+      description: 'SHA-256 of run configurations, in hex; with any listed, no other run is accepted',
+    }),
+    minimumCohort: integer(1, 64, 2, 'fewest sites a run must have, this one counted'),
     stages: Type.Array(Type.Enum([...POLICY_STAGES]), {
       default: [...POLICY_STAGES],
       uniqueItems: true,
+      description: 'stages this site takes part in',
     }),
-    /** Counts below this never leave, whatever the run asks for. */
-    minimumCell: integer(1, 1_000, 5),
-    /** Kinds of outgoing data that are blocked. */
+    minimumCell: integer(1, 1_000, 5, 'label and patient counts below this never leave, whatever the run asks for'),
     blockedEgress: Type.Array(Type.Enum([...EGRESS_KINDS]), {
       default: [],
       uniqueItems: true,
+      description: 'kinds of outgoing data that are blocked',
     }),
   },
   { ...closed, default: {} },
@@ -46,23 +50,42 @@ const PolicySchema = Type.Object(
 
 const WorkerSchema = Type.Object(
   {
-    backend: Type.Enum(['auto', 'cuda', 'native', 'wasm', 'cpu'], { default: 'auto' }),
-    /** Threads of the numeric kernels; 0 means as many as there are cores. */
-    threads: integer(0, 1_024, 0),
-    checkpointEverySteps: integer(1, 1_000_000, 10),
-    /** A worker that reports no progress for this long is ended and started again. */
-    stallTimeoutMs: integer(1_000, 24 * 3_600_000, 1_800_000),
-    /** A worker without a task for this long is ended: that gives its memory back. */
-    idleMs: integer(100, 24 * 3_600_000, 120_000),
-    maximumRestarts: integer(0, 100, 3),
+    backend: Type.Enum(['auto', 'cuda', 'native', 'wasm', 'cpu'], {
+      default: 'auto',
+      description: 'what computes; auto takes EMIXER_BACKEND, or the best there is',
+    }),
+    threads: integer(
+      0,
+      1_024,
+      0,
+      'threads of the numeric kernels; 0 takes EMIXER_THREADS, or as many as there are cores',
+    ),
+    checkpointEverySteps: integer(1, 1_000_000, 10, 'steps between local checkpoints inside a round'),
+    stallTimeoutMs: integer(
+      1_000,
+      24 * 3_600_000,
+      1_800_000,
+      'a worker that reports no progress for this long is ended and started again',
+    ),
+    idleMs: integer(
+      100,
+      24 * 3_600_000,
+      120_000,
+      'a worker without a task for this long is ended: that gives its memory back',
+    ),
+    maximumRestarts: integer(0, 100, 3, 'how often one task is given to a new worker after its worker died'),
   },
   { ...closed, default: {} },
 );
 
 export const SiteConfigSchema = Type.Object(
   {
-    /** host:port of the coordinator's main listener; from the invite where absent. */
-    coordinator: Type.Optional(Type.String({ pattern: '^[^\\s/]+:[0-9]{1,5}$' })),
+    coordinator: Type.Optional(
+      Type.String({
+        pattern: '^[^\\s/]+:[0-9]{1,5}$',
+        description: "host:port of the coordinator's main listener; from the invite where absent",
+      }),
+    ),
     policy: PolicySchema,
     worker: WorkerSchema,
   },
