@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { FedError } from '#proto/errors.ts';
 import { type CommandSpec, defineCommand } from '../command.ts';
+import { readConfigFile } from '../option-sources.ts';
+import { type DataSource, integer, optionalText, parseDataSource, text } from '../options.ts';
 
 const MAX_REPORT_BYTES = 16 * 1024 * 1024;
 
@@ -23,7 +25,47 @@ export const privacyCommands: readonly CommandSpec[] = [
       return 0;
     },
   }),
+  defineCommand({
+    path: 'privacy audit',
+    description:
+      'audit a generated folder against training and holdout records; exit code 5 fail, 6 insufficient evidence',
+    options: {
+      generated: text('dir', "generated pairs: a folder in MIMIC-CXR-JPG's layout, or KIND=DIR"),
+      train: text('dir', 'records that the model was trained on'),
+      holdout: text('dir', 'records of other patients, which the model never saw'),
+      config: optionalText('file', "YAML with the audit's thresholds"),
+      resolution: integer('pixels', 'side at which images are compared', { minimum: 32, maximum: 512, fallback: 64 }),
+      seed: integer('n', 'of the planted positive controls', { minimum: 0, maximum: 2 ** 31 - 1, fallback: 1 }),
+      out: optionalText('dir', 'where to write report.html and audit.json'),
+    },
+    example: 'emixer privacy audit --generated synthetic --train train --holdout holdout --out audit',
+    ownConfig: true,
+    run: async ({ options, output, terminal }) => {
+      const { privacyAudit } = await import('../privacy-audit.ts');
+      const { generated, train, holdout, config, ...rest } = options;
+      const result = await privacyAudit({
+        ...rest,
+        generated: folderOf(generated),
+        train: folderOf(train),
+        holdout: folderOf(holdout),
+        thresholds: config === undefined ? {} : await readConfigFile(config),
+        nowMs: terminal.now(),
+        onProgress: output.progress,
+        signal: terminal.signal,
+      });
+      output.result(result, () =>
+        [result.sentence, ...result.gates.map(gate => `${gate.id} ${gate.verdict}: ${gate.reason}`)].join('\n'),
+      );
+      return VERDICT_EXIT_CODES[result.verdict];
+    },
+  }),
 ];
+
+const VERDICT_EXIT_CODES = { pass: 0, fail: 5, 'insufficient-evidence': 6 } as const;
+
+/** A plain folder is of MIMIC-CXR-JPG's layout, which is what this product writes. */
+const folderOf = (given: string): DataSource =>
+  given.includes('=') ? parseDataSource(given, 'the folder') : { kind: 'mimic-cxr-jpg', dir: given };
 
 function describeHits(
   file: string,

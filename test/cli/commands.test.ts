@@ -153,6 +153,56 @@ describe('privacy scan', () => {
   });
 });
 
+describe('privacy audit', () => {
+  const draw = async (name: string, patients: number, seed: number) => {
+    const out = join(dir, name);
+    await run(['data', 'phantom', '--out', out, '--patients', String(patients), '--seed', String(seed)]);
+    return out;
+  };
+  it('fails a folder that holds training images, and says insufficient evidence of few records', async () => {
+    const train = await draw('train', 6, 11);
+    const holdout = await draw('holdout', 6, 12);
+    const fresh = await draw('fresh', 6, 13);
+    const audit = (generated: string) =>
+      run([
+        'privacy',
+        'audit',
+        '--generated',
+        generated,
+        '--train',
+        train,
+        '--holdout',
+        holdout,
+        '--resolution',
+        '32',
+        '--out',
+        join(dir, 'audit'),
+        '--json',
+      ]);
+    const copied = await audit(train);
+    expect(copied.code).toBe(5);
+    expect(JSON.parse(copied.out)).toMatchObject({ verdict: 'fail', validity: { id: 'G0' }, certificate: null });
+    const few = await audit(`mimic-cxr-jpg=${fresh}`);
+    expect(few.code).toBe(6);
+    const { gates, report } = JSON.parse(few.out);
+    expect(gates[0]).toMatchObject({
+      id: expect.stringMatching(/^G\d$/),
+      verdict: expect.any(String),
+      reason: expect.any(String),
+    });
+    expect(await readFile(report, 'utf8')).toMatch(/^<!doctype html>/i);
+  });
+
+  it('takes thresholds from --config and names an unknown one', async () => {
+    const config = join(dir, 'audit.yaml');
+    await writeFile(config, 'seedz: 1\n');
+    const folders = ['--generated', dir, '--train', dir, '--holdout', dir];
+    const { code, err } = await run(['privacy', 'audit', ...folders, '--config', config]);
+    expect(code).toBe(2);
+    expect(err).toContain('did you mean "seeds"?');
+  });
+});
+
 describe('completion', () => {
   it('is a script that bash accepts and that knows the commands', () => {
     const script = completionScript('bash', allCommands);
