@@ -52,9 +52,9 @@ function dispatch({ event }: OpenSessionResponse, options: SessionOptions): void
   switch (event?.$case) {
     case 'welcome': {
       const clockOffMs = checkWelcome(event.value, options);
-      options.onWelcome(event.value);
       const { site, softwareVersion } = event.value;
       options.onEvent({ event: 'connected', site, coordinatorVersion: softwareVersion, clockOffMs });
+      options.onWelcome(event.value);
       return;
     }
     case 'task':
