@@ -35,14 +35,9 @@ export const RunConfigSchema = Type.Object(
       0,
       64,
       0,
-      'a stage or round closes when every site has answered, or at its deadline with at least this many; 0 means all',
+      'a step closes when every site has answered, or at its deadline with at least this many; with fewer the run stops. 0 means all',
     ),
-    roundDeadlineMs: integer(
-      1_000,
-      30 * 24 * 3_600_000,
-      3_600_000,
-      'a step that is not answered after this long closes without the missing sites',
-    ),
+    roundDeadlineMs: integer(1_000, 30 * 24 * 3_600_000, 3_600_000, 'how long a step waits for its sites'),
     federation: Type.Literal('local-d', {
       default: 'local-d',
       description: 'G and F are averaged; discriminators and optimiser state stay at the site',
