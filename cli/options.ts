@@ -95,7 +95,7 @@ export const requiredList = <T>(
 };
 
 /** @throws FedError USAGE naming flag, bounds and what came */
-export function parseInteger(given: string, flagName: string, minimum: number, maximum: number): number {
+function parseInteger(given: string, flagName: string, minimum: number, maximum: number): number {
   const value = /^[+-]?\d{1,15}$/.test(given.trim()) ? Number(given) : Number.NaN;
   if (!(value >= minimum && value <= maximum)) {
     throw usage(`${flagName} is "${given}"; expected an integer from ${minimum} to ${maximum}`, 'correct the value');

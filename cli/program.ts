@@ -34,11 +34,7 @@ export async function runProgram(
   }
 }
 
-export function buildProgram(
-  commands: readonly CommandSpec[],
-  terminal: Terminal,
-  outcome: { exitCode: number },
-): Command {
+function buildProgram(commands: readonly CommandSpec[], terminal: Terminal, outcome: { exitCode: number }): Command {
   const root = configured(new Command('emixer'), terminal)
     .description('Several hospitals train one chest X-ray and report generator without a record leaving a site.')
     .version(SOFTWARE_VERSION, '--version')
@@ -146,7 +142,7 @@ function usageError(error: CommanderError): FedError {
 }
 
 /** Two lines: what was expected and what came; what to do. With --json the same as a document on stdout. */
-export function reportError(error: FedError, terminal: Terminal, json: boolean, verbose: boolean): void {
+function reportError(error: FedError, terminal: Terminal, json: boolean, verbose: boolean): void {
   const { red } = palette(terminal.colours);
   const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, ' ');
   terminal.stderr.write(`${red('error:')} ${oneLine(error.message)}\n`);

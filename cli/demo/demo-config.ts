@@ -12,7 +12,7 @@ export interface DemoSettings {
 /** Below this many steps a round the demo is a smoke test: pre-training and evaluation shrink with it. */
 const SMOKE_STEPS = 5;
 
-export const siteName = (index: number): string => `hospital-${index + 1}`;
+const siteName = (index: number): string => `hospital-${index + 1}`;
 
 /** @throws FedError CONFIG_INVALID on an unknown preset */
 export function demoRunConfig({ sites, rounds, steps, preset, seed }: DemoSettings): RunConfig {

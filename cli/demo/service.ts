@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { FedError, isErrorCode } from '#proto/errors.ts';
 
 /** dist/cli/demo or cli/demo -> bin/emixer.mjs of the same installation. */
-export const BINARY = fileURLToPath(
+const BINARY = fileURLToPath(
   new URL(import.meta.url.includes('/dist/cli/') ? '../../../bin/emixer.mjs' : '../../bin/emixer.mjs', import.meta.url),
 );
 const TAIL_LINES = 20;

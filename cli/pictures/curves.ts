@@ -1,5 +1,6 @@
 /** Line charts of a training run: one panel a quantity, one line a site; as a PNG, and as a page with its numbers. */
 import sharp from 'sharp';
+import { escapeHtml } from '#privacy/audit/html/escape.ts';
 import { niceScale, type Scale, tickText } from './axis.ts';
 import { type TextStyle, textPath, textWidth } from './text.ts';
 
@@ -162,6 +163,3 @@ export function renderCurvesHtml(title: string, panels: readonly Panel[]): strin
     '</body></html>\n',
   ].join('');
 }
-
-export const escapeHtml = (content: string): string =>
-  content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
