@@ -137,10 +137,10 @@ export const presets = {
   phantom32: {
     ...biggan128,
     resolution: 32,
-    channels: 16,
+    channels: 8,
     encoder: { growth: 8, blocks: [2, 4, 6, 4] },
     report: { maxSentences: 8, maxWords: 20, hidden: 128, embedding: 128, wordLayers: 3 },
-    reportDiscriminator: { embedding: 64, hidden: 128, maxTokens: 60 },
+    reportDiscriminator: { embedding: 64, hidden: 128, maxTokens: 40 },
     jointDiscriminator: { embedding: 64, hidden: 128 },
     // A demo has a few hundred steps where the paper has 400,000: larger steps, same 1:4 ratio as the paper's.
     optimiser: { ...biggan128.optimiser, generatorRate: 2e-4, discriminatorRate: 8e-4, pretrainingRate: 2e-3 },

@@ -57,8 +57,17 @@ async function reportLikelihoods({ data, model, config }: WeightedContext) {
   return { nllSum: decoder.nllSum, tokens: decoder.tokens, unigramNllSum: unigram.nllSum };
 }
 
-/** Of the site's training images, as is usual for FID; null with fewer than two. */
-async function realStatistics({ data }: WeightedContext, extractor: Extractor): Promise<FeatureStatistics | null> {
+let lastReal: { readonly extractorSha256: string; readonly statistics: FeatureStatistics | null } | undefined;
+
+/** Of the site's training images, as is usual for FID; null with fewer than two. The same for every round of a run. */
+async function realStatistics(context: WeightedContext, extractor: Extractor): Promise<FeatureStatistics | null> {
+  if (lastReal?.extractorSha256 !== extractor.sha256) {
+    lastReal = { extractorSha256: extractor.sha256, statistics: await measureReal(context, extractor) };
+  }
+  return lastReal.statistics;
+}
+
+async function measureReal({ data }: WeightedContext, extractor: Extractor): Promise<FeatureStatistics | null> {
   const indices = inSplit(data, 'train').map(record => record.index);
   if (indices.length < 2) return null;
   const accumulator = new FeatureAccumulator(extractor.encoder.pooledWidth);
