@@ -15,8 +15,10 @@ export function niceScale(values: readonly number[], count = 5): Scale {
   let low = finite.reduce((least, value) => Math.min(least, value), Number.POSITIVE_INFINITY);
   let high = finite.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
   if (finite.length === 0) [low, high] = [0, 1];
-  if (low === high) {
-    const half = low === 0 ? 0.5 : Math.abs(low) / 2;
+  const magnitude = Math.max(Math.abs(low), Math.abs(high));
+  // One value, or differences that neither doubles nor a picture can resolve.
+  if (high - low <= Math.max(1e-9 * magnitude, 1e-100)) {
+    const half = magnitude < 1e-100 ? 0.5 : magnitude / 2;
     [low, high] = [low - half, high + half];
   }
   const raw = (high - low) / count;

@@ -69,7 +69,21 @@ describe('niceScale', () => {
         expect(ticks.length).toBeGreaterThanOrEqual(2);
         expect(ticks.length).toBeLessThanOrEqual(9);
       }),
+      { numRuns: 1_000 },
     );
+  });
+
+  it('copes with values that hardly differ', () => {
+    for (const numbers of [
+      [0, 5e-324],
+      [1, 1 + 2e-16],
+      [-1e-320, 0],
+      [7, 7],
+    ]) {
+      const { minimum, maximum, ticks } = niceScale(numbers);
+      expect(minimum).toBeLessThan(maximum);
+      expect(ticks.every(Number.isFinite)).toBe(true);
+    }
   });
 
   it('counts in whole numbers what is counted', () => {
