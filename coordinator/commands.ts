@@ -1,4 +1,6 @@
 /** What the command line calls: one function a command, no argv, no terminal. */
+import './small-heap.ts';
+
 export { verifyAuditLog } from './commands/audit-log.ts';
 export { initCoordinator } from './commands/init.ts';
 export { createRun, listRuns, showRun, stopRun } from './commands/runs.ts';

@@ -13,6 +13,7 @@ import { FedError } from '#proto/errors.ts';
 import type { Manifest, TensorEntry } from '#proto/gen/fed/v1/tensors.ts';
 import { dtypeOf } from '#proto/manifest.ts';
 import { SOFTWARE_VERSION } from '#proto/version.ts';
+import { generatedSha256 } from './generated-sha256.ts';
 import type { Verdict } from './rounds/events.ts';
 import type { Submission } from './rounds/plan.ts';
 import type { RunState } from './rounds/state.ts';
@@ -39,7 +40,8 @@ export async function concludeRun(
   const syntheticPath = join(partial, 'synthetic.safetensors');
   await writeSafetensors(modelPath, tensorsOf(generated.model, files), await describe(state, files));
   await writeSafetensors(syntheticPath, tensorsOf(generated.synthetic, files), { run_id: state.runId });
-  const report = decide(await submissions(state, files, audits), {
+  const audited = await generatedSha256(generated.synthetic, tensor => chunksOf(tensor, files));
+  const report = decide(await submissions(state, files, audits, audited), {
     modelSha256: await fileSha256(modelPath),
     syntheticSha256: await fileSha256(syntheticPath),
     runSha256: runHash(state.config).toString('hex'),
@@ -50,15 +52,24 @@ export async function concludeRun(
   return report.verdict;
 }
 
-/** Every site whose updates are in the weights must have audited; others count when they have. */
-async function submissions(state: RunState, files: RunFiles, audits: readonly Submission[]): Promise<SiteSubmission[]> {
+/**
+ * Every site whose updates are in the weights must have audited; others count when they have. An audit of anything but
+ * the very set that is written here is no audit of it.
+ */
+async function submissions(
+  state: RunState,
+  files: RunFiles,
+  audits: readonly Submission[],
+  audited: string,
+): Promise<SiteSubmission[]> {
   const bySite = new Map(audits.map(({ site, result }) => [site, result.submission]));
   const sites = state.config.sites.filter(site => state.contributors.includes(site) || bySite.has(site));
   return Promise.all(
     sites.map(async site => {
       const address = bySite.get(site);
       const outcome = address === undefined ? undefined : (await files.submission(address)).outcome;
-      return { site, audit: outcome?.$case === 'audit' ? parseSiteAudit(outcome.value.auditJson) : null };
+      const audit = outcome?.$case === 'audit' ? parseSiteAudit(outcome.value.auditJson) : null;
+      return { site, audit: audit?.generatedSha256 === audited ? audit : null };
     }),
   );
 }

@@ -34,10 +34,11 @@ export async function aggregate(
     signal.throwIfAborted();
     weights.push(...(index === 0 ? [emptied(tensor)] : []));
     emaWeights.push(...(index === 0 ? [emptied(tensor)] : []));
-    weights.at(-1)?.chunkSha256.push(Buffer.from(await files.global.put(bytes), 'hex'));
-    const smoothed =
-      average === undefined ? bytes : emaChunk(await average.chunk(tensor.name, index), bytes, average.kept);
-    emaWeights.at(-1)?.chunkSha256.push(Buffer.from(await files.global.put(smoothed), 'hex'));
+    const address = Buffer.from(await files.global.put(bytes), 'hex');
+    weights.at(-1)?.chunkSha256.push(address);
+    const smoothed = average && emaChunk(await average.chunk(tensor.name, index), bytes, average.kept);
+    const unchanged = smoothed === undefined || smoothed === bytes;
+    emaWeights.at(-1)?.chunkSha256.push(unchanged ? address : Buffer.from(await files.global.put(smoothed), 'hex'));
   }
   await files.global.sync();
   const chunkBytes = contributions[0]?.manifest.chunkBytes ?? previous?.manifest.chunkBytes ?? 1;

@@ -1,5 +1,5 @@
 /** A whole run over the real protocol: three scripted sites, a real coordinator, mutual TLS. */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { verifyAuditLog } from '#coordinator/commands.ts';
@@ -15,7 +15,9 @@ import { FakeSite } from '../support/fake-site.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 describe('a federated run', () => {
-  it('goes through every stage, withholds what nobody could prove safe, and can be read afterwards', async () => {
+  it('goes through every stage, withholds what nobody could prove safe, and can be read afterwards', {
+    timeout: 120_000,
+  }, async () => {
     const dir = await temporaryFolder();
     await initTestCoordinator(dir);
     const coordinator = await startTestCoordinator(dir);
@@ -55,8 +57,15 @@ describe('a federated run', () => {
     await model.close();
     const audit = JSON.parse(await readFile(join(run.out as string, 'withheld', 'audit.json'), 'utf8'));
     expect(audit.verdict).toBe('insufficient-evidence');
+    // All three audited the very set that was written.
+    expect(audit.sites.map((site: { audit: object | null }) => site.audit !== null)).toEqual([true, true, true]);
     await expect(readFile(join(run.out as string, 'release', 'audit.json'))).rejects.toThrow('ENOENT');
     expect(await readFile(join(run.out as string, 'withheld', 'audit.html'), 'utf8')).toContain('<html');
+
+    // Contributions are gone, and what the output holds is not kept twice.
+    const left = async () => (await readdir(run.out as string)).sort();
+    await expect.poll(left, { timeout: 10_000 }).toEqual(['chunks', 'documents', 'withheld']);
+    await expect.poll(() => readdir(join(run.out as string, 'chunks')), { timeout: 10_000 }).toEqual([]);
 
     expect(await verifyAuditLog(dir)).toMatchObject({ valid: true });
     await Promise.all(sites.map(site => site.stop()));

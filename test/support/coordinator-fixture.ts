@@ -41,7 +41,7 @@ export async function enrolTestSites(dir: string, sites: readonly string[]): Pro
 }
 
 /** A small run over these sites. */
-export const runConfig = (sites: readonly string[], overrides: object = {}): object => ({
+const runConfig = (sites: readonly string[], overrides: object = {}): object => ({
   sites,
   pairs: 4,
   encoderPretraining: { rounds: 1, steps: 2 },

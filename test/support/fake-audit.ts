@@ -4,7 +4,7 @@ import { DISTANCE_BINS } from '#privacy/audit/histogram.ts';
 import { SITE_AUDIT_VERSION, type SiteAudit } from '#privacy/audit/site-audit-schema.ts';
 import { resolveThresholds, thresholdsSha256 } from '#privacy/audit/thresholds.ts';
 
-export function emptyHandedAudit(run: RunConfig): SiteAudit {
+export function emptyHandedAudit(run: RunConfig, generatedSha256: string): SiteAudit {
   const { resolution, imageChannels } = modelConfigOf(run);
   const { pairs } = run;
   const none = Array.from({ length: DISTANCE_BINS }, () => 0);
@@ -14,7 +14,7 @@ export function emptyHandedAudit(run: RunConfig): SiteAudit {
     schemaVersion: SITE_AUDIT_VERSION,
     seed: 1,
     thresholdsSha256: thresholdsSha256(resolveThresholds(run.audit)),
-    generatedSha256: 'cd'.repeat(32),
+    generatedSha256,
     resolution,
     imageChannels,
     generated: { images: pairs, distinctImages: 1, flatImages: pairs, reports: pairs },

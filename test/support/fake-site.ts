@@ -4,6 +4,7 @@
  */
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import forge from 'node-forge';
+import type { ModelConfig } from '#model/config.ts';
 import { modelConfigOf, parseRunConfig, type RunConfig } from '#model/federated.ts';
 import { LABELS } from '#model/labels.ts';
 import { callClientStream, callServerStream, callUnary } from '#proto/calls.ts';
@@ -178,7 +179,7 @@ export class FakeSite {
           },
         };
       default:
-        return { $case: 'audit', value: { auditJson: JSON.stringify(emptyHandedAudit(run)) } };
+        return { $case: 'audit', value: { auditJson: JSON.stringify(emptyHandedAudit(run, syntheticSha256(run))) } };
     }
   }
 
@@ -266,7 +267,7 @@ function recordsOf({ stage }: Task, records: number) {
   return modules.map(module => ({ module, records: BigInt(records) }));
 }
 
-export const statistics = (records: number) => ({
+const statistics = (records: number) => ({
   patients: records,
   records,
   recordsWithReport: records,
@@ -274,7 +275,7 @@ export const statistics = (records: number) => ({
   tokens: { heart: records, lungs: 5, [`only-${records}`]: 4 },
 });
 
-export const evaluation = (records: number) => ({
+const evaluation = (records: number) => ({
   nllSum: 2 * records,
   tokens: records,
   unigramNllSum: 3 * records,
@@ -284,11 +285,26 @@ export const evaluation = (records: number) => ({
   images: records,
 });
 
+const REPORT = 'no acute disease .';
+
+const syntheticPixels = ({ pairs }: RunConfig, { resolution, imageChannels }: ModelConfig): Buffer =>
+  Buffer.alloc(pairs * resolution * resolution * imageChannels, 7);
+
+/** The hash that an honest site's audit of the set below carries (privacy/audit/site-audit.ts). */
+function syntheticSha256(run: RunConfig): string {
+  const model = modelConfigOf(run);
+  return createHash('sha256')
+    .update(`${run.pairs}x${model.resolution}x${model.resolution}x${model.imageChannels}\n`)
+    .update(syntheticPixels(run, model))
+    .update(`${JSON.stringify(REPORT)}\n`.repeat(run.pairs))
+    .digest('hex');
+}
+
 function syntheticTensors(run: RunConfig): TensorSource[] {
   const { resolution, imageChannels } = modelConfigOf(run);
   const { pairs } = run;
-  const images = Buffer.alloc(pairs * resolution * resolution * imageChannels, 7);
-  const reports = Buffer.from('{"report":"no acute disease ."}\n'.repeat(pairs));
+  const images = syntheticPixels(run, modelConfigOf(run));
+  const reports = Buffer.from(`${JSON.stringify({ report: REPORT })}\n`.repeat(pairs));
   return [
     { name: 'images', dtype: 'U8', shape: [pairs, resolution, resolution, imageChannels], bytes: [images] },
     { name: 'labels', dtype: 'U8', shape: [pairs, LABELS.length], bytes: [Buffer.alloc(pairs * LABELS.length)] },

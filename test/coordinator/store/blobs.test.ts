@@ -10,11 +10,11 @@ async function smallDisk(bytes: number): Promise<string | undefined> {
   const folder = join(await temporaryFolder(), 'disk');
   await mkdir(folder);
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', folder], { stdio: 'ignore' });
+    execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', folder], { stdio: 'ignore' });
   } catch {
     return undefined;
   }
-  onTestFinished(() => void execFileSync('umount', [folder]));
+  onTestFinished(() => void execFileSync('/bin/umount', [folder]));
   return folder;
 }
 
