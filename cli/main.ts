@@ -8,8 +8,8 @@ const { NO_COLOR: noColor, TERM: term, EMIXER_END_WITH_STDIN: endWithStdin } = e
 const controller = new AbortController();
 let interrupted = false;
 
-// Warnings of dependencies are for their developers.
-process.noDeprecation = !argv.includes('--verbose');
+// Warnings of dependencies are for their developers. Under NODE_OPTIONS=--no-deprecation the property is read-only, and set.
+if (process.noDeprecation !== true) process.noDeprecation = !argv.includes('--verbose');
 // `emixer ... | head` closes the pipe: that is no failure of the command.
 stdout.on('error', () => controller.abort());
 
