@@ -140,10 +140,6 @@ export interface SiteEvaluation {
   readonly images: number;
 }
 
-/** Modules whose tensors may travel under `local-d`; a tensor's name begins with "<module>/". */
-export const SHARED_MODULES = ['G', 'F'] as const;
-export type SharedModule = (typeof SHARED_MODULES)[number];
-
 /** Where the report half of a tensor name falls: the encoder is part of F, but counts the records that trained it. */
 export type WeightGroup = 'G' | 'F/encoder' | 'F/decoder';
 export const WEIGHT_GROUPS: readonly WeightGroup[] = ['G', 'F/encoder', 'F/decoder'];

@@ -7,8 +7,6 @@ export type SplitShares = Readonly<Record<Split, number>>;
 /** The audits need holdout patients at every site: 30 % in all. */
 export const DEFAULT_SHARES: SplitShares = { train: 0.7, validation: 0.15, test: 0.15 };
 
-export const SPLITS: readonly Split[] = ['train', 'validation', 'test'];
-
 /**
  * A split for every patient, so that no patient is in two: patients stand in the order of their keyed hash and are cut
  * at the shares. So the shares are exact, and from 3 patients on none is empty; the order depends on nothing but the
