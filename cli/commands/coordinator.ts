@@ -8,7 +8,11 @@ import { fieldLines, textTable } from '../table.ts';
 import { untilAborted } from './service.ts';
 
 const dir = text('dir', "the coordinator's folder");
-const commands = () => import('#coordinator/commands.ts');
+/** V8 is told to keep its heap small before the service's modules fill it. */
+const commands = async () => {
+  await import('#coordinator/small-heap.ts');
+  return import('#coordinator/commands.ts');
+};
 const only = (positionals: readonly string[]): string => positionals[0] ?? '';
 
 export const coordinatorCommands: readonly CommandSpec[] = [

@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FedError } from '#proto/errors.ts';
+import { combineSources } from '#site-agent/data/combined.ts';
 import { partitionPatients } from '#site-agent/data/partition.ts';
 import { writePhantomCollection } from '#site-agent/data/phantom/collection.ts';
 import { sitePriors } from '#site-agent/data/phantom/priors.ts';
@@ -26,8 +27,8 @@ export interface SiteDataOptions {
 /** Dirichlet concentration of labels over sites: clearly uneven, and no site without anything. */
 const ALPHA = 0.7;
 /** Patients a site, falling from the first to the last: hospitals differ in size too. */
-const MOST_PHANTOM_PATIENTS = 90;
-const FEWEST_PHANTOM_PATIENTS = 60;
+const MOST_PHANTOM_PATIENTS = 130;
+const FEWEST_PHANTOM_PATIENTS = 100;
 
 /** @throws FedError DATA_INVALID when a collection cannot be read or has fewer patients than sites; CANCELLED */
 export function provideSiteData(options: SiteDataOptions): Promise<SiteData[]> {
@@ -52,12 +53,13 @@ async function sharePatients({ sources, sites, seed, work, signal }: SiteDataOpt
   const folder = join(work, 'patients');
   await mkdir(folder, { recursive: true });
   const records: Pick<SourceRecord, 'patient' | 'labels'>[] = [];
-  for (const { kind, dir } of sources) {
-    const loader = loaderOf(kind);
-    for await (const { patient, labels } of loader.records(dir, () => {})) {
-      if (signal.aborted) throw new FedError('CANCELLED', 'interrupted');
-      records.push({ patient, labels });
-    }
+  // Read as each site will read them, so that a patient has the same id here and there.
+  const { loader, folder: collection } = combineSources(
+    sources.map(({ kind, dir }) => ({ loader: loaderOf(kind), folder: dir })),
+  );
+  for await (const { patient, labels } of loader.records(collection, () => {})) {
+    if (signal.aborted) throw new FedError('CANCELLED', 'interrupted');
+    records.push({ patient, labels });
   }
   const parts = partitionPatients({ records, sites, alpha: ALPHA, seed });
   return Promise.all(
