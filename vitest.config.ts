@@ -35,7 +35,10 @@ export default defineConfig({
     projects: [
       project('unit', ['test/{proto,privacy,model,coordinator,site-agent,cli,scripts}/**/*.test.ts'], 30_000),
       project('contract', ['test/contract/**/*.test.ts'], 60_000),
-      project('e2e', ['test/e2e/**/*.test.ts'], 240_000, { fileParallelism: false }),
+      project('e2e', ['test/e2e/**/*.test.ts'], 240_000, {
+        fileParallelism: false,
+        globalSetup: ['test/support/e2e-folder.ts'],
+      }),
       project('bench', ['test/bench/**/*.test.ts'], 600_000, { fileParallelism: false }),
     ],
   },
