@@ -1,4 +1,8 @@
-/** `emixer demo` as a person runs it: its document, its files, and that nothing of it stays behind. (spec/cli.md) */
+/**
+ * `emixer demo` as a person runs it: its document, its files, and that nothing of it stays behind. (spec/cli.md) The run
+ * that goes to its end has a small collection given, which saves drawing three hospitals' phantoms; the one that is
+ * interrupted draws its own.
+ */
 import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -80,7 +84,10 @@ describe('a demo of one round', () => {
 
   beforeAll(async () => {
     out = join(folder, 'out');
-    demo = new EmixerProcess(['demo', '--rounds', '1', '--steps', '2', '--out', out, '--json']);
+    const collection = join(folder, 'collection');
+    await writePhantomCollection({ out: collection, patients: 60, seed: 5 });
+    const options = ['--data', `mimic-cxr-jpg=${collection}`, '--rounds', '1', '--steps', '2', '--out', out];
+    demo = new EmixerProcess(['demo', ...options, '--json']);
     await demo.waitForText(/round 1 training/);
     mostProcesses = (await processesOf(out)).length;
     expect(await demo.exited).toEqual({ code: 0, signal: null });
@@ -93,7 +100,7 @@ describe('a demo of one round', () => {
     expect(document.out).toBe(out);
     expect(document.sites.map(({ name }) => name)).toEqual(['hospital-1', 'hospital-2', 'hospital-3']);
     for (const { records, labels } of document.sites) {
-      expect(records).toBeGreaterThan(50);
+      expect(records).toBeGreaterThan(5);
       expect(Object.keys(labels)).toEqual([...LABELS]);
       for (const { positive, negative, uncertain, missing } of Object.values(labels)) {
         expect(positive + negative + uncertain + missing).toBe(records);
@@ -163,10 +170,8 @@ it.runIf(process.platform === 'linux')(
   'Ctrl-C in the middle of training ends it with 130, and leaves no process and no data',
   async () => {
     const out = join(folder, 'interrupted');
-    const collection = join(folder, 'collection');
-    await writePhantomCollection({ out: collection, patients: 10, seed: 5 });
-    const options = ['--data', `mimic-cxr-jpg=${collection}`, '--sites', '1', '--rounds', '1', '--steps', '4'];
-    const demo = new EmixerProcess(['demo', ...options, '--out', out, '--json']);
+    const options = ['--sites', '1', '--rounds', '1', '--steps', '4', '--out', out];
+    const demo = new EmixerProcess(['demo', ...options, '--json']);
     await demo.waitForText(/encoder pretraining\b.*step \d/);
     const pids = (await processesNaming(out)).map(({ pid }) => pid);
     // The demo, the coordinator, an agent and its worker.
