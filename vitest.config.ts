@@ -33,7 +33,7 @@ export default defineConfig({
       reporter: ['text-summary', 'lcovonly'],
     },
     projects: [
-      project('unit', ['test/{proto,privacy,model,coordinator,site-agent,cli,scripts}/**/*.test.ts'], 30_000),
+      project('unit', ['test/{proto,privacy,model,coordinator,site-agent,cli,scripts,docs}/**/*.test.ts'], 30_000),
       project('contract', ['test/contract/**/*.test.ts'], 60_000),
       project('e2e', ['test/e2e/**/*.test.ts'], 240_000, {
         fileParallelism: false,
