@@ -2,7 +2,7 @@
  * Index arithmetic between reports and the rows that the decoders compute. Only sentences that exist and words that
  * count are computed: half of a grid is padding.
  */
-import { END, PAD, type ReportGrid } from '#model/text/vocabulary.ts';
+import { END, PAD, type ReportGrid, UNKNOWN } from '#model/text/vocabulary.ts';
 
 /**
  * Row counts are rounded up to multiples of these, so that TensorFlow meets few shapes: its kernels are set up, and
@@ -104,19 +104,30 @@ export interface FlatReports {
   readonly lengths: Int32Array;
 }
 
-/** A grid as flat reports, each cut at `maxTokens`, and the cell of the grid that each token comes from (-1: none). */
+/**
+ * A grid as flat reports, each cut at `maxTokens`, and the cell of the grid that each token comes from (-1: none).
+ * UNKNOWN is left out, and so is a sentence of nothing else: F writes neither, so they would give away every third real
+ * report of Open-i.
+ */
 export function flattenReports(grid: ReportGrid, maxTokens: number): FlatReports & { readonly cells: Int32Array } {
-  const size = grid.sentences * grid.words;
-  const kept = Array.from({ length: grid.reports }, (_, b) => {
-    const cells = Array.from({ length: size }, (_, i) => b * size + i);
-    return cells.filter(cell => grid.ids[cell] !== PAD).slice(0, maxTokens);
-  });
+  const kept = Array.from({ length: grid.reports }, (_, b) =>
+    Array.from({ length: grid.sentences }, (_, s) => judgedCells(grid, b * grid.sentences + s))
+      .flat()
+      .slice(0, maxTokens),
+  );
   const lengths = Int32Array.from(kept, cells => cells.length);
   const tokens = Math.min(maxTokens, roundUp(Math.max(1, ...lengths), TOKEN_BUCKET));
   const cells = new Int32Array(grid.reports * tokens).fill(-1);
   for (const [b, row] of kept.entries()) cells.set(row, b * tokens);
   const ids = cells.map(cell => (cell < 0 ? PAD : (grid.ids[cell] ?? PAD)));
   return { ids, reports: grid.reports, tokens, lengths, cells };
+}
+
+/** The cells of a sentence that hold words or END; none where there is no word. */
+function judgedCells({ ids, words }: ReportGrid, sentence: number): number[] {
+  const cells = Array.from({ length: words }, (_, t) => sentence * words + t);
+  const kept = cells.filter(cell => ids[cell] !== PAD && ids[cell] !== UNKNOWN);
+  return kept[0] !== undefined && ids[kept[0]] === END ? [] : kept;
 }
 
 /** The sentences of report b: those before the first that begins with PAD. */

@@ -15,9 +15,9 @@ import { type Batch, BatchStream } from './batches.ts';
 import { inSplit, type TrainingData } from './dataset.ts';
 import { joinedReports, reorderedReports } from './flat-reports.ts';
 import { type Losses, minimise } from './minimise.ts';
-import { mismatchedOrder } from './mismatched-pairs.ts';
+import { mismatchedPairs } from './mismatched-pairs.ts';
 import { scaleGradient } from './scale-gradient.ts';
-import { drawLabels, drawNoise, imageTensor, labelTensor, reportGrid } from './tensors.ts';
+import { drawLabels, drawNoise, imageTensor, labelTensor, reportGrid, rowsAt } from './tensors.ts';
 import type { StreamKeys, Trainer } from './trainer.ts';
 
 export class AdversarialTrainer implements Trainer {
@@ -91,7 +91,7 @@ export class AdversarialTrainer implements Trainer {
     for (const discriminator of discriminators) discriminator.beginStep();
     return tf.tidy(() => {
       const real = imageTensor(images.pixels, this.#data); // [B, H, W, C]
-      const y = labelTensor(images.records); // [B, K]
+      const y = labelTensor(images.records, config.labelMode, random); // [B, K]
       const fakeY = drawLabels(real.shape[0], this.#labels, random);
       const fake = this.#generate(fakeY, random);
       const text = pairs && this.#textLosses(pairs, fake, random);
@@ -135,25 +135,21 @@ export class AdversarialTrainer implements Trainer {
     const real = flattenReports(reportGrid(pairs.records, vocabulary, config.report), maxTokens);
     const written = reportGenerator.decode(encoder.features(fake), { temperature: 1, random });
     const generated: FlatReports = flattenReports(written, maxTokens);
-    const mismatched = reorderedReports(real, mismatchedOrder(pairs.records, random));
+    const mismatched = mismatchedPairs(pairs.records, random);
     const [batch] = images.shape;
+    const judged = tf.concat4d([images, fake, rowsAt(images, mismatched.images)], 0);
+    const judgedReports = joinedReports(real, generated, reorderedReports(real, mismatched.reports));
     return () => {
       // One pass each: an LSTM over three times the rows costs little more than over one.
       const reports = reportDiscriminator.forward(joinedReports(real, generated)); // [2 B]
-      const joint = jointDiscriminator.forward(
-        tf.concat4d([images, fake, images], 0),
-        joinedReports(real, generated, mismatched),
-      ); // [3 B]
-      // D_joint's fakes are half generated pairs and half real images with another patient's report.
+      const joint = jointDiscriminator.forward(judged, judgedReports); // [3 B], or less without enough mismatches
+      // D_joint's fakes are half generated pairs and half real images with another record's report.
       return {
         'D_report/adversarial': nonSaturating.discriminator(
           tf.slice(reports, 0, batch),
           tf.slice(reports, batch, batch),
         ),
-        'D_joint/adversarial': nonSaturating.discriminator(
-          tf.slice(joint, 0, batch),
-          tf.slice(joint, batch, 2 * batch),
-        ),
+        'D_joint/adversarial': nonSaturating.discriminator(tf.slice(joint, 0, batch), tf.slice(joint, batch)),
       };
     };
   }

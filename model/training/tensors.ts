@@ -1,6 +1,6 @@
 /** Batches as tensors. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { LabelDistribution } from '../generation/label-distribution.ts';
+import { type LabelDistribution, onePositive } from '../generation/label-distribution.ts';
 import type { Random } from '../random.ts';
 import { parseReport } from '../text/report-cleaner.ts';
 import type { ReportGrid, Vocabulary } from '../text/vocabulary.ts';
@@ -23,8 +23,22 @@ export function pixelsOf(images: tf.Tensor4D): Uint8Array {
   return Uint8Array.from(images.dataSync(), value => Math.round((Math.min(1, Math.max(-1, value)) + 1) * 127.5));
 }
 
-/** The y of records, [B, K]. */
-export const labelTensor = (records: readonly TrainingRecord[]): tf.Tensor2D => tf.tensor2d(records.map(multiHot));
+/**
+ * The y of records, [B, K]: in the form that generated images have theirs, else D_image could tell real from fake by how
+ * many labels there are.
+ */
+export function labelTensor(
+  records: readonly TrainingRecord[],
+  mode: 'multihot' | 'onehot',
+  random: Random,
+): tf.Tensor2D {
+  const rows = records.map(multiHot);
+  return tf.tensor2d(mode === 'onehot' ? rows.map(row => [...onePositive(row, random)]) : rows);
+}
+
+/** The rows of x [B, ...] at these positions, [positions, ...]. */
+export const rowsAt = <T extends tf.Tensor>(x: T, positions: readonly number[]): T =>
+  tf.gather(x, tf.tensor1d([...positions], 'int32'));
 
 /** The y of what is generated, [B, K]. */
 export const drawLabels = (batch: number, draw: LabelDistribution, random: Random): tf.Tensor2D =>

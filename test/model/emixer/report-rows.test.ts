@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { flattenReports, teacherRows } from '#model/emixer/report-rows.ts';
-import { END, PAD, Vocabulary } from '#model/text/vocabulary.ts';
+import { END, PAD, UNKNOWN, Vocabulary } from '#model/text/vocabulary.ts';
 
 const vocabulary = new Vocabulary(['a', 'b', 'c', 'd']);
 const sentence = fc.array(fc.constantFrom('a', 'b', 'c', 'd', 'unheard'), { minLength: 1, maxLength: 7 });
@@ -49,14 +49,19 @@ describe('teacherRows', () => {
 });
 
 describe('flattenReports', () => {
-  test('keeps the first tokens of each report in order, END between sentences, and says where they come from', () => {
+  test('keeps the first known tokens of each report in order, END between sentences, and says where they come from', () => {
     fc.assert(
       fc.property(reports, limits, fc.integer({ min: 1, max: 30 }), (texts, { S, T }, maxTokens) => {
         const grid = vocabulary.encode(texts, S, T);
         const flat = flattenReports(grid, maxTokens);
         expect(flat.tokens).toBeLessThanOrEqual(maxTokens);
         for (let b = 0; b < texts.length; b++) {
-          const all = [...grid.ids.subarray(b * S * T, (b + 1) * S * T)].filter(id => id !== PAD).slice(0, maxTokens);
+          const known = (texts[b] ?? []).slice(0, S).flatMap(words => {
+            const ids = words.slice(0, T).map(word => vocabulary.id(word));
+            const read = ids.filter(id => id !== UNKNOWN);
+            return read.length > 0 && words.length < T ? [...read, END] : read;
+          });
+          const all = known.slice(0, maxTokens);
           const row = [...flat.ids.subarray(b * flat.tokens, (b + 1) * flat.tokens)];
           expect(flat.lengths[b]).toBe(all.length);
           expect(row).toEqual([...all, ...Array.from({ length: flat.tokens - all.length }, () => PAD)]);

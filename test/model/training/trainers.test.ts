@@ -5,15 +5,17 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadBackend } from '#model/backend/load-backend.ts';
 import { backendOptionsFromEnvironment } from '#model/backend/options.ts';
-import type { Emixer } from '#model/emixer/emixer.ts';
+import { Emixer } from '#model/emixer/emixer.ts';
 import type { ParameterSet } from '#model/layers/parameters.ts';
 import { Adam } from '#model/optimiser/adam.ts';
+import { Random } from '#model/random.ts';
 import { AdversarialTrainer } from '#model/training/adversarial-trainer.ts';
 import type { TrainingData } from '#model/training/dataset.ts';
 import { EncoderTrainer } from '#model/training/encoder-trainer.ts';
 import { loadLocalState, saveLocalState } from '#model/training/local-state.ts';
 import { minimise } from '#model/training/minimise.ts';
 import { ReportTrainer } from '#model/training/report-trainer.ts';
+import { labelTensor } from '#model/training/tensors.ts';
 import type { Trainer } from '#model/training/trainer.ts';
 import { tinyConfig, tinyData, tinyEmixer } from '../../support/tiny-training.ts';
 
@@ -86,6 +88,58 @@ describe('adversarial training', () => {
     expect(Object.keys(losses).filter(name => /report|joint|mle/.test(name))).toEqual([]);
     expect(changed(model.reportGenerator.parameters, before)).toEqual([]);
     expect(trainer.records).toEqual({ G: 18, 'F/decoder': 0 });
+  });
+});
+
+describe('a site that is smaller than a batch', () => {
+  const onlyRecord = (): TrainingData => {
+    const data = tinyData();
+    return { ...data, records: data.records.slice(0, 1) };
+  };
+
+  it('trains on its only record, which is no mismatch of itself, and holds no tensor', async () => {
+    trainer = new AdversarialTrainer(model, onlyRecord(), keys, 10);
+    const losses = await trainer.step(0);
+    expect(Object.values(losses).every(Number.isFinite)).toBe(true);
+    const { numTensors } = tf.memory();
+    await trainer.step(1);
+    expect(tf.memory().numTensors).toBe(numTensors);
+  });
+});
+
+describe('y of real images', () => {
+  const records = [{ index: 0, split: 'train' as const, report: null, labels: [1, 0, -1, 1, null] as const }];
+  const drawn = (mode: 'multihot' | 'onehot') => {
+    const seen = Array.from({ length: 40 }, (_, seed) => {
+      const y = labelTensor(records, mode, new Random(seed));
+      const row = y.dataSync().join();
+      y.dispose();
+      return row;
+    });
+    return [...new Set(seen)].sort();
+  };
+
+  it('has the form that generated images have theirs in', () => {
+    expect(drawn('multihot')).toEqual(['1,0,0,1,0']);
+    expect(drawn('onehot')).toEqual(['0,0,0,1,0', '1,0,0,0,0']);
+  });
+
+  it('is what D_image is given: a run with one label at a time trains', async () => {
+    const seen: number[] = [];
+    const data = tinyData();
+    const several = { ...data, records: data.records.map(r => ({ ...r, labels: r.labels.map(() => 1 as const) })) };
+    const one = new Emixer({ ...tinyConfig, labelMode: 'onehot' }, model.vocabulary, { run: 7, site: 0 });
+    const { imageDiscriminator } = one;
+    const forward = imageDiscriminator.forward.bind(imageDiscriminator);
+    imageDiscriminator.forward = (images, y, known) => {
+      seen.push(...tf.tidy(() => tf.sum(y, 1).dataSync()));
+      return forward(images, y, known);
+    };
+    const onehot = new AdversarialTrainer(one, several, keys, 10);
+    await onehot.step(0);
+    expect(new Set(seen)).toEqual(new Set([1]));
+    onehot.dispose();
+    one.dispose();
   });
 });
 
