@@ -132,7 +132,7 @@ export interface SiteEvaluation {
   readonly tokens: number;
   /** The same under an add-one unigram model of this site's training reports over the same vocabulary. */
   readonly unigramNllSum: number;
-  /** Null where the site has too few images. */
+  /** Null where the site has too few images, or no label to train the extractor with. */
   readonly fid: number | null;
   readonly fidUntrained: number | null;
   /** SHA-256 of the extractor's weights: FIDs are comparable only under the same one. */

@@ -10,6 +10,7 @@ import { Random } from '#model/random.ts';
 import { EncoderTrainer } from '#model/training/encoder-trainer.ts';
 import type { EvaluateJob, TrainJob } from '../messages.ts';
 import { stateFiles, type WeightedContext } from './context.ts';
+import type { ReportProgress } from './run-job.ts';
 
 export interface Extractor {
   readonly encoder: ImageEncoder;
@@ -17,8 +18,15 @@ export interface Extractor {
   readonly sha256: string;
 }
 
-/** Trains and stores it unless that was done; as many steps as the encoder pre-training has a round. */
-export async function trainExtractor(job: TrainJob | EvaluateJob, context: WeightedContext): Promise<void> {
+/**
+ * Trains and stores it unless that was done; as many steps as the encoder pre-training has a round.
+ * @param onProgress hears that the job is alive: no step of the task itself is done meanwhile
+ */
+export async function trainExtractor(
+  job: TrainJob | EvaluateJob,
+  context: WeightedContext,
+  onProgress: ReportProgress,
+): Promise<void> {
   const path = stateFiles(job.stateDir).extractor;
   const there = await access(path).then(
     () => true,
@@ -29,7 +37,11 @@ export async function trainExtractor(job: TrainJob | EvaluateJob, context: Weigh
   const encoder = emptyExtractor(context);
   const trainer = new EncoderTrainer(encoder, config, data, keys, 'extractor');
   try {
-    for (let step = 0; step < job.run.encoderPretraining.steps; step++) await trainer.step(step);
+    const { steps } = job.run.encoderPretraining;
+    for (let step = 0; step < steps; step++) {
+      await trainer.step(step);
+      onProgress(0, steps, {});
+    }
     await saveTensors(path, tensorsOf([encoder.parameters]));
   } finally {
     trainer.dispose();
@@ -38,8 +50,12 @@ export async function trainExtractor(job: TrainJob | EvaluateJob, context: Weigh
 }
 
 /** The stored extractor; the caller disposes of its encoder. */
-export async function loadExtractor(job: EvaluateJob, context: WeightedContext): Promise<Extractor> {
-  await trainExtractor(job, context);
+export async function loadExtractor(
+  job: EvaluateJob,
+  context: WeightedContext,
+  onProgress: ReportProgress,
+): Promise<Extractor> {
+  await trainExtractor(job, context, onProgress);
   const encoder = emptyExtractor(context);
   await loadTensors(stateFiles(job.stateDir).extractor, tensorsOf([encoder.parameters]));
   const hash = createHash('sha256');

@@ -20,7 +20,7 @@ export async function runJob(job: WorkerJob, onProgress: ReportProgress): Promis
     case 'train':
       return train(job, onProgress);
     case 'evaluate':
-      return evaluate(job);
+      return evaluate(job, onProgress);
     case 'generate':
       return generate(job, onProgress);
     case 'audit':

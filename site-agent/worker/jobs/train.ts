@@ -16,7 +16,7 @@ import type { ReportProgress } from './run-job.ts';
 
 export async function train(job: TrainJob, onProgress: ReportProgress): Promise<TrainOutcome> {
   const context = await weightedContext(job);
-  if (job.stage === 'encoder-pretraining') await trainExtractor(job, context);
+  if (job.stage === 'encoder-pretraining') await trainExtractor(job, context, onProgress);
   const { trainer, steps, firstStep } = trainerOf(job, context);
   try {
     let progress = await begin(job, trainer, context);
