@@ -1,15 +1,15 @@
 /** The hash by which sites name the set they audited (privacy/audit/site-audit.ts), over the set that is stored here. */
 import { createHash } from 'node:crypto';
-import { createInterface } from 'node:readline';
-import { Readable } from 'node:stream';
+import { reportsIn, requireLabels } from '#model/generation/synthetic-content.ts';
 import { FedError } from '#proto/errors.ts';
 import type { Manifest, TensorEntry } from '#proto/gen/fed/v1/tensors.ts';
 
 /**
- * Streams the pixels and the reports, so that memory does not grow with the number of pairs.
- * @param synthetic tensors images U8 [N, H, W, C] and reports U8, JSON lines {"report": string}
+ * Streams the pixels and the reports, so that memory does not grow with the number of pairs. What the sites cannot have
+ * seen, because their audit reads pixels and texts only, must not be in the set.
+ * @param synthetic tensors images U8 [N, H, W, C], labels U8 [N, K] of 0 and 1, reports U8: JSON lines {"report": string}
  * @returns SHA-256 in hex
- * @throws FedError MESSAGE_INVALID when the reports are no such lines, one a pair
+ * @throws FedError MESSAGE_INVALID when the labels are others, or the reports are no such lines, one a pair
  */
 export async function generatedSha256(
   synthetic: Manifest,
@@ -19,15 +19,13 @@ export async function generatedSha256(
   const [pairs = 0, height, width, channels] = images.shape;
   const hash = createHash('sha256').update(`${pairs}x${height}x${width}x${channels}\n`);
   for await (const pixels of chunksOf(images)) hash.update(pixels);
-  const lines = createInterface({
-    input: Readable.from(chunksOf(tensorOf(synthetic, 'reports')), { objectMode: false }),
-  });
   let reports = 0;
-  for await (const line of lines) {
-    hash.update(`${JSON.stringify(reportOf(line))}\n`);
+  for await (const report of reportsIn(chunksOf(tensorOf(synthetic, 'reports')))) {
+    hash.update(`${JSON.stringify(report)}\n`);
     reports++;
   }
   if (reports !== pairs) throw invalid(`${pairs} reports; ${reports} came`);
+  await requireLabels(chunksOf(tensorOf(synthetic, 'labels')));
   return hash.digest('hex');
 }
 
@@ -35,18 +33,6 @@ function tensorOf({ tensors }: Manifest, name: string): TensorEntry {
   const tensor = tensors.find(entry => entry.name === name);
   if (tensor === undefined) throw invalid(`a tensor "${name}"`);
   return tensor;
-}
-
-function reportOf(line: string): string {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    value = undefined;
-  }
-  const report = (value as { report?: unknown } | null | undefined)?.report;
-  if (typeof report !== 'string') throw invalid('lines {"report": string}');
-  return report;
 }
 
 const invalid = (expected: string): FedError =>

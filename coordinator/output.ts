@@ -1,7 +1,7 @@
 /** The end of a run: audits to verdict, chunks to files, in `release/` or, with any verdict but `pass`, in `withheld/`. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TensorToWrite, writeSafetensors } from '#model/checkpoint/safetensors.ts';
 import { canonicalJson, runHash } from '#model/federated.ts';
@@ -132,7 +132,19 @@ async function writeReports(
 /** One of the two folders at most ever exists: what an earlier attempt left is removed first. */
 async function publish(partial: string, folder: string, verdict: Verdict): Promise<void> {
   for (const name of ['release', 'withheld']) await rm(join(folder, name), { recursive: true, force: true });
+  await syncFolder(partial);
   await rename(partial, join(folder, outputFolder(verdict)));
+  // The verdict is recorded next, and the chunks that this was made of go: the output must be on the disk by then.
+  await syncFolder(folder);
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
 
 export const outputFolder = (verdict: Verdict): 'release' | 'withheld' => (verdict === 'pass' ? 'release' : 'withheld');

@@ -103,8 +103,21 @@ export async function startAgent(options: AgentOptions): Promise<'stopped'> {
     return 'stopped';
   } finally {
     // In the reverse order of opening: the queue's last words still go through egress and into the logs.
-    for (const close of closing.reverse()) await close();
+    await closeAll(closing);
   }
+}
+
+/** Last opened, first closed; one that fails keeps none of the others from closing. */
+async function closeAll(closing: readonly (() => Promise<void> | void)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const close of closing.toReversed()) {
+    try {
+      await close();
+    } catch (thrown) {
+      failures.push(thrown);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** At most one worker process: that of the run whose task is in progress. */

@@ -34,9 +34,22 @@ export async function readPending(dir: string): Promise<Readonly<Record<string, 
   return parseWith(PendingSchema, text === undefined ? {} : JSON.parse(text), 'pending.json').runs;
 }
 
-/** Writes down what waits for approval, so that a person can read the configuration before saying yes. */
+/**
+ * Writes down what waits for approval, so that a person can read the configuration before saying yes.
+ * @throws FedError POLICY_REFUSED when the run waits with another configuration: a person may be reading that one
+ */
 export async function addPending(dir: string, runId: string, run: PendingRun): Promise<void> {
-  const runs = { ...(await readPending(dir)), [runId]: run };
+  const pending = await readPending(dir);
+  const before = Object.hasOwn(pending, runId) ? pending[runId] : undefined;
+  if (before !== undefined && before.sha256 !== run.sha256) {
+    throw new FedError(
+      'POLICY_REFUSED',
+      `expected run ${runId} as it waits for approval, with configuration ${before.sha256}; it came with ${run.sha256}`,
+      'create a new run for another configuration',
+    );
+  }
+  if (before !== undefined) return;
+  const runs = { ...pending, [runId]: run };
   // A coordinator that keeps inventing runs must not fill the disk: the oldest are forgotten.
   const kept = Object.entries(runs)
     .sort(([, a], [, b]) => b.firstSeenMs - a.firstSeenMs)

@@ -64,7 +64,7 @@ export async function prepareSite(options: PrepareSiteOptions): Promise<PrepareS
       ...(signal === undefined ? {} : { signal }),
     });
   } finally {
-    await release();
+    release();
   }
 }
 
@@ -101,6 +101,6 @@ export async function deletePrepared({ dir, clock = systemClock }: { dir: string
     await audit.record('prepared-deleted', {}, clock.nowMs());
     await audit.close();
   } finally {
-    await release();
+    release();
   }
 }

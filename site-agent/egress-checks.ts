@@ -4,6 +4,7 @@
  */
 import { Type } from 'typebox';
 import { modelConfigOf, type RunConfig, SiteStatisticsSchema, weightGroupOf } from '#model/federated.ts';
+import { reportsIn, requireLabels } from '#model/generation/synthetic-content.ts';
 import { LABELS } from '#model/labels.ts';
 import { parseSiteAudit } from '#privacy/audit/site-audit-schema.ts';
 import { type ErrorCode, FedError } from '#proto/errors.ts';
@@ -12,8 +13,11 @@ import { publicError } from '#proto/status.ts';
 import { parseWith } from '#proto/validate.ts';
 import type { EgressKind } from './egress-kinds.ts';
 import { METRIC_KEYS } from './metric-keys.ts';
+import { UntrustedFailure } from './untrusted-failure.ts';
 
 const MAXIMUM_JSON_CHARACTERS = 16 << 20;
+/** model/text/report-cleaner.ts joinReport: what stands between words that is none. */
+const SENTENCE_END = '.';
 
 export const refused = (kind: EgressKind, what: string): FedError =>
   new FedError(
@@ -47,12 +51,15 @@ export function checkWeightNames(manifest: Manifest): Manifest {
   return manifest;
 }
 
-/** A contribution's tensors have the shapes they have in the global weights it started from. */
-export function checkSameShapes(manifest: Manifest, reference: Manifest): void {
+/** Weights are the tensors that the global weights have, in their shapes: one more could hold anything. */
+export function checkSameTensors(manifest: Manifest, reference: Manifest, { buffersOfG = false } = {}): void {
   const expected = new Map(reference.tensors.map(({ name, shape }) => [name, shape.join()]));
   for (const { name, shape } of manifest.tensors) {
     const wanted = expected.get(name);
-    if (wanted !== undefined && wanted !== shape.join()) {
+    // The model that generated also holds G's standing statistics, which do not travel during training.
+    if (wanted === undefined && buffersOfG && weightGroupOf(name) === 'G') continue;
+    if (wanted === undefined) throw refused('weights', `"${printable(name)}" is not among the global weights`);
+    if (wanted !== shape.join()) {
       throw refused('weights', `expected ${name} as [${wanted}], as in the global weights; got [${shape}]`);
     }
   }
@@ -77,6 +84,31 @@ export function checkSynthetic(manifest: Manifest, run: RunConfig): Manifest {
     throw refused('synthetic', `expected images, labels and reports; got ${manifest.tensors.length} tensors`);
   }
   return manifest;
+}
+
+/**
+ * The bytes of generated pairs: labels of 0 and 1, and one report a pair in words of the federated vocabulary, which no
+ * site has to itself. Whether the words in their order are somebody's report is for the audit.
+ */
+export async function checkSyntheticContent(
+  { labels, reports }: Record<'labels' | 'reports', AsyncIterable<Uint8Array>>,
+  pairs: number,
+  vocabulary: readonly string[],
+): Promise<void> {
+  const known = new Set([...vocabulary, SENTENCE_END]);
+  let count = 0;
+  try {
+    await requireLabels(labels);
+    for await (const report of reportsIn(reports)) {
+      count++;
+      if (report !== '' && !report.split(' ').every(word => known.has(word))) {
+        throw refused('synthetic', `expected words of the vocabulary only; report ${count} has another`);
+      }
+    }
+  } catch (error) {
+    throw refused('synthetic', error instanceof Error ? error.message : String(error));
+  }
+  if (count !== pairs) throw refused('synthetic', `expected ${pairs} reports; there are ${count}`);
 }
 
 /** NaN or infinity in weights would spoil everyone's average: it is named here, before anything travels. */
@@ -140,9 +172,10 @@ export function checkAudit(json: string): void {
   }
 }
 
-/** The public half of a failure: texts that may hold local paths or parts of a file are replaced by fixed ones. */
+/** The public half of a failure: texts that may hold local paths, parts of a file or words of training code are replaced. */
 export function checkFailure(failure: FedError): { readonly code: ErrorCode; readonly message: string } {
-  const { code, message } = publicError(failure);
+  const told = failure instanceof UntrustedFailure ? new FedError(failure.code, failure.publicMessage) : failure;
+  const { code, message } = publicError(told);
   return { code, message: message.slice(0, 500).replace(/(?:\/[^\s/:;,]+){2,}/g, '<path>') };
 }
 

@@ -6,7 +6,7 @@ import {
   checkAudit,
   checkEvaluation,
   checkMetrics,
-  checkSameShapes,
+  checkSameTensors,
   checkStatistics,
   checkSynthetic,
   checkWeightNames,
@@ -51,7 +51,7 @@ export function checkOutcome(
       return;
     case 'train': {
       const manifest = checkWeightNames(validateManifest(outcome.value.contribution));
-      if (task.weights !== undefined) checkSameShapes(manifest, task.weights);
+      if (task.weights !== undefined) checkSameTensors(manifest, task.weights);
       checkRecords(outcome.value.records);
       checkMetrics(JSON.parse(outcome.value.metricsJson) as Record<string, unknown>);
       return;

@@ -32,6 +32,7 @@ import type { EgressLog } from './egress-log.ts';
 import { checkOutcome, type Outcome, outcomeKind } from './egress-results.ts';
 import { Outgoing, type OutgoingSource } from './outgoing.ts';
 import type { CheckedTask } from './policy.ts';
+import { asUntrusted, ofUntrusted } from './untrusted-failure.ts';
 
 const UNARY_TIMEOUT_MS = 30_000;
 /** A batch of 64 MiB in ten minutes: 110 kB/s is the slowest link that still gets anywhere. */
@@ -95,7 +96,8 @@ export class Egress {
     signal: AbortSignal,
   ): Promise<void> {
     const { taskId, step, steps, metrics } = progress;
-    const request: ReportMetricsRequest = { taskId, step, steps, metricsJson: JSON.stringify(checkMetrics(metrics)) };
+    const checked = ofUntrusted(() => checkMetrics(metrics));
+    const request: ReportMetricsRequest = { taskId, step, steps, metricsJson: JSON.stringify(checked) };
     await this.#permit('metrics', ReportMetricsRequest.encode(request).finish());
     await callUnary(this.#client, service.reportMetrics, request, { signal, timeoutMs: UNARY_TIMEOUT_MS });
   }
@@ -105,7 +107,9 @@ export class Egress {
    * @throws FedError POLICY_REFUSED on a tensor that may not leave, NON_FINITE naming the tensor
    */
   async admit(source: OutgoingSource): Promise<Outgoing> {
-    const outgoing = await Outgoing.read(source);
+    const outgoing = await Outgoing.read(source).catch(thrown => {
+      throw asUntrusted(thrown);
+    });
     this.#outgoing.add(outgoing);
     return outgoing;
   }
@@ -160,7 +164,7 @@ export class Egress {
     outcome: Exclude<Outcome, { $case: 'failure' }>,
     signal: AbortSignal,
   ): Promise<SubmitResultResponse> {
-    checkOutcome(checked, outcome, this.#options.minimumCell);
+    ofUntrusted(() => checkOutcome(checked, outcome, this.#options.minimumCell));
     return this.#submit(checked.task.taskId, outcome, signal);
   }
 

@@ -83,10 +83,14 @@ export class HashChain {
   readonly #file: FileHandle;
   #seq: number;
   #previous: string;
+  /** Bytes of the file's whole lines. */
+  #size: number;
+  #torn = false;
   #queue: Promise<unknown> = Promise.resolve();
 
-  private constructor(file: FileHandle, seq: number, previous: string) {
+  private constructor(file: FileHandle, size: number, seq: number, previous: string) {
     this.#file = file;
+    this.#size = size;
     this.#seq = seq;
     this.#previous = previous;
   }
@@ -98,7 +102,8 @@ export class HashChain {
     let last: ChainEntry | undefined;
     for await (const entry of readChain(path)) last = entry;
     const file = await open(path, 'a', 0o600);
-    return new HashChain(file, last === undefined ? 0 : last.seq + 1, last?.hash ?? GENESIS);
+    const { size } = await file.stat();
+    return new HashChain(file, size, last === undefined ? 0 : last.seq + 1, last?.hash ?? GENESIS);
   }
 
   /** Written when the promise resolves; with `durable` also on the disk. Entries keep the order of the calls. */
@@ -106,10 +111,16 @@ export class HashChain {
     const next = this.#queue.then(async () => {
       const base = { seq: this.#seq, atMs, record, previous: this.#previous };
       const entry: ChainEntry = { ...base, hash: hashOf(base) };
-      await this.#file.appendFile(`${JSON.stringify(entry)}\n`);
-      if (durable) await this.#file.datasync();
+      const line = Buffer.from(`${JSON.stringify(entry)}\n`);
+      // A full disk may have taken half of the line before: the next one would stand behind it, and break the chain.
+      if (this.#torn) await this.#file.truncate(this.#size);
+      this.#torn = true;
+      await this.#file.appendFile(line);
+      this.#torn = false;
+      this.#size += line.length;
       this.#seq++;
       this.#previous = entry.hash;
+      if (durable) await this.#file.datasync();
       return entry;
     });
     this.#queue = next.catch(() => undefined);

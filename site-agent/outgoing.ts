@@ -4,9 +4,17 @@ import { openSafetensors, type SafetensorsFile } from '#model/checkpoint/safeten
 import type { RunConfig } from '#model/federated.ts';
 import { sha256 } from '#proto/chunks.ts';
 import { FedError } from '#proto/errors.ts';
+import { TaskKind } from '#proto/gen/fed/v1/federation.ts';
 import type { Chunk, Manifest } from '#proto/gen/fed/v1/tensors.ts';
 import { buildManifest, type TensorSource } from '#proto/manifest.ts';
-import { checkFinite, checkSameShapes, checkSynthetic, checkWeightNames } from './egress-checks.ts';
+import {
+  checkFinite,
+  checkSameTensors,
+  checkSynthetic,
+  checkSyntheticContent,
+  checkWeightNames,
+} from './egress-checks.ts';
+import type { CheckedTask } from './policy.ts';
 
 export interface OutgoingSource {
   readonly kind: 'weights' | 'synthetic';
@@ -14,9 +22,26 @@ export interface OutgoingSource {
   readonly run: RunConfig;
   /** A safetensors file. */
   readonly path: string;
-  /** Shapes that weights must have. */
+  /** The tensors that weights must be. */
   readonly reference?: Manifest | undefined;
+  /** Weights may also hold G's buffers. */
+  readonly buffersOfG?: boolean;
+  /** The words of generated reports. */
+  readonly vocabulary?: readonly string[];
 }
+
+/** A file that the worker made for a task, with all that it is checked against. */
+export const outgoingOf = (
+  { task, run }: CheckedTask,
+  file: Pick<OutgoingSource, 'kind' | 'path'>,
+): OutgoingSource => ({
+  ...file,
+  runId: task.runId,
+  run,
+  reference: file.kind === 'weights' ? task.weights : undefined,
+  buffersOfG: task.kind === TaskKind.GENERATE,
+  vocabulary: task.vocabulary,
+});
 
 /** Where the bytes of a chunk lie in the file. */
 interface Place {
@@ -52,9 +77,16 @@ export class Outgoing {
         const position = (file.entries.get(tensor)?.byteOffset ?? 0) + before;
         places.set(hash.toString('hex'), { position, length: data.length });
       });
-      if (source.kind === 'synthetic') checkSynthetic(manifest, source.run);
-      else checkWeightNames(manifest);
-      if (source.reference !== undefined) checkSameShapes(manifest, source.reference);
+      if (source.kind === 'synthetic') {
+        checkSynthetic(manifest, source.run);
+        const content = { labels: file.stream('labels'), reports: file.stream('reports') };
+        await checkSyntheticContent(content, source.run.pairs, source.vocabulary ?? []);
+      } else {
+        checkWeightNames(manifest);
+      }
+      if (source.reference !== undefined) {
+        checkSameTensors(manifest, source.reference, { buffersOfG: source.buffersOfG ?? false });
+      }
       return new Outgoing(source, manifest, places);
     } finally {
       await file.close();

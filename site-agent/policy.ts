@@ -30,6 +30,14 @@ const stageNames: ReadonlyMap<Stage, PolicyStage> = new Map([
   [Stage.AUDIT, 'audit'],
 ]);
 
+const kindNames: ReadonlyMap<TaskKind, string> = new Map<TaskKind, string>([
+  [TaskKind.STATISTICS, 'statistics'],
+  [TaskKind.TRAIN, 'train'],
+  [TaskKind.EVALUATE, 'evaluate'],
+  [TaskKind.GENERATE, 'generate'],
+  [TaskKind.AUDIT, 'audit'],
+]);
+
 /** Which stages a kind of task belongs to: a generation task that calls itself statistics would slip past the stages. */
 const stagesOfKind: ReadonlyMap<TaskKind, readonly PolicyStage[]> = new Map<TaskKind, readonly PolicyStage[]>([
   [TaskKind.STATISTICS, ['statistics']],
@@ -59,6 +67,7 @@ export function checkTask(task: Task): CheckedTask {
     );
   }
   const run = parseRunConfig(parseJson(task.runConfigJson), 'run configuration of the coordinator');
+  requireOwnStep(task, run, stage);
   const runSha256 = runHash(run).toString('hex');
   if (runSha256 !== Buffer.from(task.runSha256).toString('hex')) {
     throw new FedError(
@@ -70,14 +79,48 @@ export function checkTask(task: Task): CheckedTask {
   return { task, run, runSha256, stage };
 }
 
+/**
+ * The site signs a result under its task's id, so the id must say what the task is; and a configuration that was approved
+ * for three rounds is not asked for a fourth.
+ * @throws FedError MESSAGE_INVALID
+ */
+function requireOwnStep({ taskId, runId, round, kind }: Task, run: RunConfig, stage: PolicyStage): void {
+  const step = `${runId}/${stage}/${round}/${kindNames.get(kind)}/`;
+  if (!run.sites.some(site => taskId === step + site)) {
+    throw new FedError('MESSAGE_INVALID', `expected the id of the task to be ${step} and a site's name; it is another`);
+  }
+  const rounds = roundsOf(run, stage);
+  if (round < 1 || round > rounds) {
+    throw new FedError('MESSAGE_INVALID', `expected a round from 1 to ${rounds} of stage "${stage}"; ${round} came`);
+  }
+}
+
+function roundsOf(run: RunConfig, stage: PolicyStage): number {
+  switch (stage) {
+    case 'encoder-pretraining':
+      return run.encoderPretraining.rounds;
+    case 'report-pretraining':
+      return run.reportPretraining.rounds;
+    case 'adversarial':
+      return run.adversarial.rounds;
+    case 'generation':
+      // An attempt each.
+      return run.sites.length;
+    default:
+      return 1;
+  }
+}
+
 /** @param site this site's name, from its certificate */
 export function decide(
-  { run, runSha256, stage }: CheckedTask,
+  { task, run, runSha256, stage }: CheckedTask,
   site: string,
   policy: SitePolicy,
   approvals: ReadonlySet<string>,
 ): Decision {
   if (!run.sites.includes(site)) return refuse(`the run is not for this site ("${site}")`, 'add the site to the run');
+  if (!task.taskId.endsWith(`/${site}`))
+    return refuse(`the task is not for this site ("${site}")`, 'ask the coordinator');
   if (policy.allowedRuns.length > 0 && !policy.allowedRuns.includes(runSha256)) {
     return refuse(`the policy does not list run hash ${runSha256}`, 'add it to policy.allowedRuns of site.yaml');
   }

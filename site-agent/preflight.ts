@@ -69,7 +69,7 @@ async function certificate({ dir, clock }: PreflightOptions): Promise<string> {
 
 /** Dials the coordinator with the site's certificate and asks for its clock. */
 async function checkNetwork(options: PreflightOptions): Promise<Check[]> {
-  let release: (() => Promise<void>) | undefined;
+  let release: (() => void) | undefined;
   try {
     release = await takeLock(sitePaths(options.dir).lock);
     const { address, offMs } = await dial(options);
@@ -87,7 +87,7 @@ async function checkNetwork(options: PreflightOptions): Promise<Check[]> {
     const { message, remedy } = toFedError(thrown);
     return [{ name: 'coordinator', ok: false, detail: message, fix: remedy }];
   } finally {
-    await release?.();
+    release?.();
   }
 }
 

@@ -2,13 +2,13 @@
 import { FedError, toFedError } from '#proto/errors.ts';
 import type { Task } from '#proto/gen/fed/v1/federation.ts';
 import { addPending, readApprovals } from './approvals.ts';
-import type { AuditLog } from './audit-log.ts';
+import type { AuditAction, AuditLog } from './audit-log.ts';
 import { type BackoffOptions, retrying } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import type { SitePolicy } from './config.ts';
 import type { Egress } from './egress.ts';
 import type { OnEvent } from './events.ts';
-import type { Outgoing } from './outgoing.ts';
+import { type Outgoing, outgoingOf } from './outgoing.ts';
 import { type CheckedTask, checkTask, decide } from './policy.ts';
 import { type FinishedResult, loadResult, saveResult } from './results.ts';
 import { type RunPaths, runPaths } from './state.ts';
@@ -30,6 +30,8 @@ export interface RunnerOptions extends WorkPorts {
 
 const APPROVAL_POLL_MS = 2_000;
 const ANSWER_GRACE_MS = 2_000;
+/** Of a text that came from the coordinator. */
+const MAXIMUM_REASON = 500;
 
 /**
  * A result that is on its way may be the one that closes the round, upon which its task is cancelled before the answer
@@ -56,7 +58,7 @@ export class TaskRunner {
 
   /** Never throws: what goes wrong is said, and told to the coordinator where it waits for an answer. */
   async run(task: Task, signal: AbortSignal): Promise<void> {
-    const { onEvent, audit, clock } = this.#options;
+    const { onEvent } = this.#options;
     const { taskId } = task;
     if (this.#acknowledged.has(taskId)) return;
     try {
@@ -64,15 +66,27 @@ export class TaskRunner {
     } catch (thrown) {
       if (signal.reason instanceof TaskCancelled) {
         onEvent({ event: 'task-cancelled', taskId, reason: signal.reason.message });
-        await audit.record('task-cancelled', { taskId, reason: signal.reason.message }, clock.nowMs());
+        await this.#note('task-cancelled', taskId, { reason: signal.reason.message.slice(0, MAXIMUM_REASON) });
         return;
       }
-      const { code, message, remedy } = toFedError(thrown);
+      const failure = toFedError(thrown);
+      const { code, message, remedy } = failure;
       onEvent({ event: 'task-failed', taskId, code, message, remedy });
-      await audit.record('task-failed', { taskId, code }, clock.nowMs());
-      await this.#tellFailure(taskId, new FedError(code, message, remedy), signal);
+      await this.#note('task-failed', taskId, { code });
+      await this.#tellFailure(taskId, failure, signal);
     } finally {
       onEvent({ event: 'egress', totals: this.#options.totals() });
+    }
+  }
+
+  /** What has happened already is written down if the disk takes it: a full one must not end the agent. */
+  async #note(action: AuditAction, taskId: string, detail: Readonly<Record<string, string | number>>) {
+    const { audit, clock, onEvent } = this.#options;
+    try {
+      await audit.record(action, { taskId, ...detail }, clock.nowMs());
+    } catch (thrown) {
+      const { code, message, remedy } = toFedError(thrown);
+      onEvent({ event: 'task-failed', taskId: `${taskId} (writing the audit log)`, code, message, remedy });
     }
   }
 
@@ -128,14 +142,10 @@ export class TaskRunner {
   }
 
   async #deliver(checked: CheckedTask, finished: FinishedResult, resubmitted: boolean, signal: AbortSignal) {
-    const { egress, onEvent, audit, clock } = this.#options;
-    const { task, run } = checked;
-    const { taskId, runId } = task;
+    const { egress, onEvent } = this.#options;
+    const { taskId } = checked.task;
     const outgoing: Outgoing[] = [];
-    for (const { kind, path } of finished.files) {
-      const reference = kind === 'weights' ? task.weights : undefined;
-      outgoing.push(await egress.admit({ kind, path, runId, run, reference }));
-    }
+    for (const file of finished.files) outgoing.push(await egress.admit(outgoingOf(checked, file)));
     const { accepted } = await this.#retrying(signal, async () => {
       for (const file of outgoing) {
         const { chunks } = await upload(egress, file, signal);
@@ -144,7 +154,7 @@ export class TaskRunner {
       return egress.submit(checked, finished.outcome, withGrace(signal));
     });
     this.#acknowledged.add(taskId);
-    await audit.record('result-submitted', { taskId, counted: accepted ? 1 : 0 }, clock.nowMs());
+    await this.#note('result-submitted', taskId, { counted: accepted ? 1 : 0 });
     onEvent({ event: 'task-done', taskId, counted: accepted, resubmitted });
   }
 

@@ -7,6 +7,7 @@ import type { Clock } from './clock.ts';
 import type { Egress } from './egress.ts';
 import type { EgressTotals } from './egress-log.ts';
 import type { OnEvent } from './events.ts';
+import { outgoingOf } from './outgoing.ts';
 import type { CheckedTask } from './policy.ts';
 import { ProgressReporter } from './progress.ts';
 import type { FinishedResult, UploadFile } from './results.ts';
@@ -88,8 +89,7 @@ export async function taskWork(
         return worker.run(workerJob, step => progress.update(step), signal);
       },
       async admit(kind, path) {
-        const reference = kind === 'weights' ? task.weights : undefined;
-        const { manifest } = await egress.admit({ kind, path, runId, run, reference });
+        const { manifest } = await egress.admit(outgoingOf(checked, { kind, path }));
         files.push({ kind, path });
         return manifest;
       },

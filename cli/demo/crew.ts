@@ -49,6 +49,7 @@ export class Crew {
     const waiting = new Set<(event: ServiceEvent) => void>();
     const service = new Service({
       ...this.#childOptions(name, args),
+      logEvents: true,
       onEvent: (event: ServiceEvent) => {
         // Progress is many, and nobody waits for it.
         if (event.event !== 'progress') past.push(event);

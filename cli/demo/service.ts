@@ -18,8 +18,10 @@ export interface ServiceOptions {
   /** After the binary, without --json. */
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Everything that the process prints. */
+  /** What the process prints. */
   readonly logPath: string;
+  /** Whether its events are logged too; the document of a command is its caller's, and may name files of patients. */
+  readonly logEvents: boolean;
   /** Every JSON object that it prints on stdout. */
   readonly onEvent: (event: Readonly<Record<string, unknown>>) => void;
   /** The program to run; the built binary unless a test says otherwise. */
@@ -72,7 +74,7 @@ export class Service {
       if (event === undefined) return keep(line);
       const error = errorOf(event);
       if (error === undefined) {
-        log.write(`${line}\n`);
+        if (options.logEvents) log.write(`${line}\n`);
         options.onEvent(event);
       } else {
         this.#error = error;
@@ -141,12 +143,12 @@ export class Service {
 
 /** Runs a command of the binary to its end and returns the document it prints. @throws FedError that it printed */
 export async function runCommand(
-  options: Omit<ServiceOptions, 'onEvent'>,
+  options: Omit<ServiceOptions, 'onEvent' | 'logEvents'>,
   signal: AbortSignal,
 ): Promise<Record<string, unknown>> {
   if (signal.aborted) throw new FedError('CANCELLED', 'interrupted');
   const documents: Readonly<Record<string, unknown>>[] = [];
-  const service = new Service({ ...options, onEvent: event => documents.push(event) });
+  const service = new Service({ ...options, logEvents: false, onEvent: event => documents.push(event) });
   const onAbort = (): void => void service.stop();
   signal.addEventListener('abort', onAbort);
   try {

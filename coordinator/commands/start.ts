@@ -15,10 +15,10 @@ import { Driver, runFolder } from '#coordinator/rounds/driver.ts';
 import { listen } from '#coordinator/rpc/listener.ts';
 import { enrolmentService, federationService } from '#coordinator/rpc/services.ts';
 import { Sessions } from '#coordinator/sessions.ts';
-import { lockFolder } from '#coordinator/store/lock.ts';
 import { openSqliteStore } from '#coordinator/store/sqlite-store.ts';
 import type { Store } from '#coordinator/store/store.ts';
 import { FedError } from '#proto/errors.ts';
+import { lockFolder } from '#proto/folder-lock.ts';
 import { EnrolmentServiceService, FederationServiceService } from '#proto/gen/fed/v1/federation.ts';
 import { serverCredentials } from '#proto/tls.ts';
 import { loadRun } from './runs.ts';
@@ -53,6 +53,8 @@ export interface RunningCoordinator {
 
 /** How long calls in progress may take to end. */
 const GRACE_MS = 500;
+/** A token and a certificate request have a few thousand bytes; whoever sends them has no certificate yet. */
+const MAX_ENROLMENT_BYTES = 64 * 1024;
 
 /**
  * @throws FedError NOT_FOUND when `dir` was not initialised; CONFIG_INVALID, also when another coordinator has it;
@@ -91,7 +93,7 @@ async function open(options: StartOptions, undo: (() => Promise<void> | void)[])
     options.logTo ?? { write: () => {} },
   );
   const http = requireLoopback(options.http ?? config.http);
-  undo.push(lockFolder(join(dir, 'coordinator.lock')));
+  undo.push(lockFolder(join(dir, 'coordinator.lock'), 'coordinator'));
   const store = await (options.openStore ?? openSqliteStore)(databasePath(dir));
   undo.push(() => store.close());
   const identity = await loadServerFiles(dir);
@@ -133,6 +135,7 @@ async function open(options: StartOptions, undo: (() => Promise<void> | void)[])
     serverCredentials({ ...identity, requireClientCertificate: false }),
     EnrolmentServiceService,
     enrolmentService({ store, authority, clock, log, notify }),
+    { maxMessageBytes: MAX_ENROLMENT_BYTES },
   );
   undo.push(() => enrolment.close(GRACE_MS));
   const main = await listen(

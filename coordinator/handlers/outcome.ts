@@ -3,11 +3,17 @@ import { type Static, Type } from 'typebox';
 import type { SiteResult } from '#coordinator/rounds/events.ts';
 import type { RunState, StepState } from '#coordinator/rounds/state.ts';
 import { refusalOf } from '#coordinator/strategies/contribution.ts';
-import { modelConfigOf, type SiteEvaluation, WEIGHT_GROUPS, type WeightGroup } from '#model/federated.ts';
+import {
+  modelConfigOf,
+  type SiteEvaluation,
+  WEIGHT_GROUPS,
+  type WeightGroup,
+  weightGroupOf,
+} from '#model/federated.ts';
 import { parseSiteAudit } from '#privacy/audit/site-audit-schema.ts';
 import { FedError, toFedError } from '#proto/errors.ts';
 import type { GenerateResult, ModuleRecords, SubmitResultRequest, TrainResult } from '#proto/gen/fed/v1/federation.ts';
-import { type Manifest, TensorType } from '#proto/gen/fed/v1/tensors.ts';
+import { type Manifest, TensorEntry, TensorType } from '#proto/gen/fed/v1/tensors.ts';
 import { validateManifest } from '#proto/manifest.ts';
 import { parseWith } from '#proto/validate.ts';
 import { parseMetrics, parseObject } from './metrics.ts';
@@ -47,13 +53,19 @@ function checkTraining({ contribution, records, metricsJson }: TrainResult, stat
   if (refusal !== undefined) throw invalid(refusal);
   return {
     kind: 'train' as const,
-    records: parseRecords(records, state.siteRecords[site]),
+    records: parseRecords(records, mostRecords(state, site)),
     metrics: parseMetrics(metricsJson),
   };
 }
 
-/** @param known training records of the site's own statistics: claiming more would buy it weight in the average */
-function parseRecords(records: readonly ModuleRecords[], known = Number.MAX_SAFE_INTEGER) {
+/**
+ * What a site may claim to have trained on: claiming more would buy it weight in the average. A site that missed the
+ * statistics has told nothing; it counts for no more than the largest of those that have.
+ */
+const mostRecords = ({ siteRecords }: RunState, site: string): number =>
+  Object.hasOwn(siteRecords, site) ? (siteRecords[site] ?? 0) : Math.max(0, ...Object.values(siteRecords));
+
+function parseRecords(records: readonly ModuleRecords[], known: number) {
   const parsed: Partial<Record<WeightGroup, number>> = {};
   for (const { module, records: count } of records) {
     const group = WEIGHT_GROUPS.find(name => name === module);
@@ -115,6 +127,24 @@ function checkGenerated({ synthetic, model }: GenerateResult, state: RunState): 
     .find(reason => reason !== undefined);
   if (refusal !== undefined || model?.tensors.length === 0) throw invalid(refusal ?? 'the generating model is empty');
 }
+
+/**
+ * The model that a site says it generated with is the one that it was asked to generate with: only G's standing
+ * statistics are its own. Nothing else looks at the model before it is released.
+ * @throws FedError MESSAGE_INVALID naming the tensor
+ */
+export function requireSameModel(model: Manifest, asked: Manifest): void {
+  const made = new Map(model.tensors.map(tensor => [tensor.name, encodeTensor(tensor)]));
+  const other = asked.tensors.find(tensor => made.get(tensor.name)?.equals(encodeTensor(tensor)) !== true);
+  if (model.chunkBytes !== asked.chunkBytes || other !== undefined) {
+    throw invalid(`the generating model is not that of the run: ${other?.name ?? 'its chunks'} differs`);
+  }
+  const names = new Set(asked.tensors.map(({ name }) => name));
+  const added = model.tensors.find(({ name }) => !names.has(name) && weightGroupOf(name) !== 'G');
+  if (added !== undefined) throw invalid(`the generating model is not that of the run: it adds ${added.name}`);
+}
+
+const encodeTensor = (tensor: TensorEntry): Buffer => Buffer.from(TensorEntry.encode(tensor).finish());
 
 const invalid = (message: string): FedError =>
   new FedError('MESSAGE_INVALID', message, 'install the same version at both ends');

@@ -9,7 +9,7 @@ import type { Manifest } from '#proto/gen/fed/v1/tensors.ts';
 import { chunkAddresses } from '#proto/manifest.ts';
 import { resultDigest, verifyDigest } from '#proto/signing.ts';
 import { type Caller, type HandlerContext, runFor } from './context.ts';
-import { checkOutcome } from './outcome.ts';
+import { checkOutcome, requireSameModel } from './outcome.ts';
 
 /**
  * Idempotent: a task that has an answer, or whose step has closed, is answered `accepted: false`.
@@ -56,6 +56,7 @@ async function takeIn(
   let result: SiteResult;
   try {
     const checked = checkOutcome(request.outcome, run.state, step, site);
+    await requireModelOfRun(request, run);
     await requireChunks(request, run, site);
     result = { ...checked, submission: await run.files.putSubmission(request) };
   } catch (thrown) {
@@ -91,6 +92,12 @@ function recordFailure(
     { type: 'SiteFailed', step: stepId(step), site, code: known, reason, atMs: clock.nowMs() },
     { actor: `site:${site}`, action: 'task.failed', detail: { run: run.state.runId, step: stepId(step), code: known } },
   );
+}
+
+async function requireModelOfRun({ outcome }: SubmitResultRequest, { state, files }: ActiveRun): Promise<void> {
+  const asked = state.emaWeights ?? state.weights;
+  if (outcome?.$case !== 'generate' || outcome.value.model === undefined || asked === undefined) return;
+  requireSameModel(outcome.value.model, await files.manifest(asked));
 }
 
 class MissingChunk extends FedError {}

@@ -27,7 +27,7 @@ export async function* openSession(
   const end = (): void => session.end();
   signal.addEventListener('abort', end, { once: true });
   if (signal.aborted) end();
-  log.info({ site, serial, version: request.softwareVersion }, 'session opened');
+  log.info({ site, serial, version: printableVersion(request.softwareVersion) }, 'session opened');
   notify({ event: 'site-connected', site });
   try {
     yield { event: { $case: 'welcome', value: welcome(site, clock.nowMs(), context.heartbeatIntervalMs) } };
@@ -48,10 +48,12 @@ const welcome = (site: string, nowMs: number, heartbeatIntervalMs: number) => ({
   heartbeatIntervalMs,
 });
 
+const printableVersion = (version: string): string => version.slice(0, 40).replace(/[^\w.+-]/g, '?');
+
 /** @throws FedError PROTOCOL_MISMATCH | CLOCK_SKEW */
 function requireCompatible({ protocolVersion, softwareVersion, clockMs }: OpenSessionRequest, nowMs: number): void {
   if (protocolVersion !== PROTOCOL_VERSION) {
-    const theirs = `${protocolVersion} (software ${softwareVersion.slice(0, 40).replace(/[^\w.+-]/g, '?')})`;
+    const theirs = `${protocolVersion} (software ${printableVersion(softwareVersion)})`;
     throw new FedError(
       'PROTOCOL_MISMATCH',
       `the coordinator speaks protocol ${PROTOCOL_VERSION} (software ${SOFTWARE_VERSION}), the site ${theirs}`,

@@ -2,6 +2,9 @@
 import type { RunFiles } from '#coordinator/store/run-files.ts';
 import { FedError } from '#proto/errors.ts';
 
+/** A file takes a block of the disk, however little is in it. */
+const BLOCK_BYTES = 4_096;
+
 export class UploadQuota {
   readonly #maxBytes: number;
   /** By run and site. What lies on the disk from before a restart counts. */
@@ -19,13 +22,14 @@ export class UploadQuota {
       used = { step, bytes: await files.uploads(site).totalBytes() };
       this.#used.set(key, used);
     }
-    if (used.bytes + bytes > this.#maxBytes) {
+    const taken = Math.max(bytes, BLOCK_BYTES);
+    if (used.bytes + taken > this.#maxBytes) {
       throw new FedError(
         'LIMIT_EXCEEDED',
         `a site may upload ${this.#maxBytes} bytes a step; this would be more`,
         'use a smaller model, or raise uploadQuotaBytes in coordinator.yaml',
       );
     }
-    used.bytes += bytes;
+    used.bytes += taken;
   }
 }

@@ -15,6 +15,11 @@ export interface Listener {
   close(graceMs: number): Promise<void>;
 }
 
+export interface ListenerLimits {
+  /** Where a caller is not known, what it can make this process hold is small. */
+  readonly maxMessageBytes?: number;
+}
+
 /** A site needs a session, a heartbeat stream and a few transfers: more on one connection is a mistake. */
 const MAX_CALLS_PER_CONNECTION = 32;
 
@@ -27,8 +32,14 @@ export async function listen(
   credentials: ServerCredentials,
   service: ServiceDefinition,
   implementation: UntypedServiceImplementation,
+  limits: ListenerLimits = {},
 ): Promise<Listener> {
-  const server = new Server({ ...grpcOptions, 'grpc.max_concurrent_streams': MAX_CALLS_PER_CONNECTION });
+  const { maxMessageBytes } = limits;
+  const server = new Server({
+    ...grpcOptions,
+    'grpc.max_concurrent_streams': MAX_CALLS_PER_CONNECTION,
+    ...(maxMessageBytes === undefined ? {} : { 'grpc.max_receive_message_length': maxMessageBytes }),
+  });
   server.addService(service, implementation);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, credentials, (error, bound) => {

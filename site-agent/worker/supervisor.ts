@@ -3,6 +3,7 @@
  * again when it dies or stands still, and ends it when it has been idle, which gives its memory (the GPU's too) back.
  */
 import { FedError, isErrorCode } from '#proto/errors.ts';
+import { UntrustedFailure } from '../untrusted-failure.ts';
 import type { WorkerJob, WorkerMessage } from './messages.ts';
 import { type WorkerLaunch, WorkerProcess } from './process.ts';
 
@@ -48,7 +49,7 @@ export class WorkerSupervisor {
 
   /**
    * Runs one job to its end; the caller waits for one before it gives the next.
-   * @throws FedError what the job failed with, WORKER_DIED when its process died once more than allowed; the signal's reason
+   * @throws UntrustedFailure what the job failed with; FedError WORKER_DIED when its process died once more than allowed; the signal's reason
    */
   async run(job: WorkerJob, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<unknown> {
     clearTimeout(this.#idle);
@@ -155,4 +156,4 @@ export class WorkerSupervisor {
 }
 
 const failureOf = ({ code, message, remedy }: Extract<WorkerMessage, { type: 'failed' }>): FedError =>
-  new FedError(isErrorCode(code) ? code : 'INTERNAL', message, remedy);
+  new UntrustedFailure(new FedError(isErrorCode(code) ? code : 'INTERNAL', message, remedy));

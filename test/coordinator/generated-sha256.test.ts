@@ -9,12 +9,13 @@ const SIDE = 8;
 const reports = ['no acute disease .', 'größer "quoted"\\n', ''];
 const images = Buffer.from(Array.from({ length: reports.length * SIDE * SIDE }, (_, i) => (i * 37) % 251));
 
-async function stored(lines: string) {
+async function stored(lines: string, labels = Buffer.from([0, 1, 1])) {
   const chunks = new Map<string, Buffer>();
   const text = Buffer.from(lines);
   const manifest = await buildManifest(
     [
       { name: 'images', dtype: 'U8', shape: [reports.length, SIDE, SIDE, 1], bytes: [images] },
+      { name: 'labels', dtype: 'U8', shape: [labels.length, 1], bytes: [labels] },
       { name: 'reports', dtype: 'U8', shape: [text.length], bytes: [text] },
     ],
     (hash, data) => void chunks.set(hash.toString('hex'), data),
@@ -53,5 +54,18 @@ describe('the hash of the generated set', () => {
     await expect(stored(line('a'))).rejects.toMatchObject({ code: 'MESSAGE_INVALID' });
     await expect(stored('{"report":1}\n'.repeat(3))).rejects.toMatchObject({ code: 'MESSAGE_INVALID' });
     await expect(stored('x\n'.repeat(3))).rejects.toMatchObject({ code: 'MESSAGE_INVALID' });
+  });
+
+  it('exists only where the audit has seen every byte', async () => {
+    const [a, b, c] = reports.map(line) as [string, string, string];
+    for (const hidden of [
+      a.replace('}', ',"note":"p1234"}') + b + c,
+      a.replace(':', ': ') + b + c,
+      `${a}${b}\n${c}`,
+      `${a}${b}${c}{`,
+    ]) {
+      await expect(stored(hidden)).rejects.toMatchObject({ code: 'MESSAGE_INVALID' });
+    }
+    await expect(stored(a + b + c, Buffer.from([0, 2, 1]))).rejects.toMatchObject({ code: 'MESSAGE_INVALID' });
   });
 });

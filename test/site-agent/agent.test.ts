@@ -1,10 +1,11 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseRunConfig, type RunConfig } from '#model/federated.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { parseRunConfig, type RunConfig, runHash } from '#model/federated.ts';
 import type { ErrorCode } from '#proto/errors.ts';
+import { AuditLog } from '#site-agent/audit-log.ts';
 import { approve, deletePrepared, egressSummary, startAgent, verifyAuditLog } from '#site-agent/commands.ts';
 import type { AgentEvent } from '#site-agent/events.ts';
 import { runPaths, sitePaths } from '#site-agent/state.ts';
@@ -57,6 +58,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  vi.restoreAllMocks();
   for (const { stop, done } of agents) {
     stop();
     await done.catch(() => undefined);
@@ -165,7 +167,7 @@ describe('the agent', () => {
   });
 
   it.each<[string, object, ErrorCode, string]>([
-    ['a discriminator', { tensor: 'D_image/w' }, 'POLICY_REFUSED', 'D_image/w'],
+    ['a discriminator', { tensor: 'D_image/w' }, 'POLICY_REFUSED', 'D_image'],
   ])('lets no contribution with %s out', async (_name, audit, code, named) => {
     await enrolled();
     start();
@@ -174,6 +176,49 @@ describe('the agent', () => {
       .poll(() => coordinator.results, SLOW)
       .toMatchObject([{ outcome: { $case: 'failure', value: { code, message: expect.stringContaining(named) } } }]);
     expect(coordinator.pushed).toEqual([]);
+  });
+
+  it('tells the coordinator nothing that training code could have worded', async () => {
+    await enrolled();
+    start();
+    const SECRET = 'Mrs_Smith_54_has_a_nodule';
+    coordinator.assign(taskOf('train', { run: runOf('work', { tensor: SECRET }) }));
+    coordinator.assign(taskOf('statistics', { run: runOf('say', { code: 'DATA_INVALID', message: SECRET }) }));
+    coordinator.assign(taskOf('evaluate', { run: runOf('say', { code: 'MESSAGE_INVALID', message: SECRET }) }));
+    await expect.poll(() => coordinator.results.length, SLOW).toBe(3);
+    const told = coordinator.results.map(({ outcome }) => outcome);
+    expect(told.map(outcome => outcome?.$case)).toEqual(['failure', 'failure', 'failure']);
+    expect(JSON.stringify(told)).not.toContain('Smith');
+    // The people of the site read all of it.
+    expect(of('task-failed').map(({ message }) => message.includes(SECRET))).toEqual([true, true, true]);
+  });
+
+  it('says a full disk under its audit log, and goes on', async () => {
+    await enrolled();
+    start();
+    await expect.poll(() => of('connected').length, SLOW).toBe(1);
+    const record = vi.spyOn(AuditLog.prototype, 'record');
+    record.mockRejectedValueOnce(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }));
+    record.mockRejectedValueOnce(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }));
+    coordinator.assign(taskOf('train', { run: working }));
+    await expect.poll(() => coordinator.results, SLOW).toMatchObject([{ outcome: { $case: 'failure' } }]);
+    record.mockRestore();
+    expect(of('task-failed').map(({ code }) => code)).toEqual(['DISK_FULL', 'DISK_FULL']);
+    coordinator.assign(taskOf('statistics', { run: working }));
+    await expect.poll(() => of('task-done'), SLOW).toHaveLength(1);
+  });
+
+  it('keeps the configuration that waits for approval: another one under the same run is refused', async () => {
+    await enrolled({ policy: { approval: 'person' } });
+    start();
+    coordinator.assign(taskOf('statistics', { run: working }));
+    await expect.poll(() => of('waiting').some(({ for: what }) => what.includes('approve run-1')), SLOW).toBe(true);
+    coordinator.assign(taskOf('train', { run: runOf('work', { tensor: 'other' }) }));
+    coordinator.cancel(taskOf('statistics').taskId, 'later');
+    await expect
+      .poll(() => coordinator.results, SLOW)
+      .toMatchObject([{ outcome: { $case: 'failure', value: { code: 'POLICY_REFUSED' } } }]);
+    expect(await approve({ dir, run: 'run-1' })).toBe(runHash(working).toString('hex'));
   });
 
   it('blocks a kind that the policy blocks, by name', async () => {
@@ -234,8 +279,6 @@ describe('the agent', () => {
     await enrolled();
     start();
     await expect.poll(() => of('connected').length, SLOW).toBe(1);
-    // The lock names a process; this one may take over its own, another may not.
-    writeFileSync(sitePaths(dir).lock, String(process.ppid));
     await expect(start().done).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('lock'),

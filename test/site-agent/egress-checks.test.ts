@@ -11,6 +11,7 @@ import { checkFailure, checkMetrics, checkStatistics, checkSynthetic } from '#si
 import { checkOutcome } from '#site-agent/egress-results.ts';
 import { Outgoing } from '#site-agent/outgoing.ts';
 import { checkTask } from '#site-agent/policy.ts';
+import { UntrustedFailure } from '#site-agent/untrusted-failure.ts';
 import { taskOf } from '../support/tasks.ts';
 import { writeWeights } from '../support/weights.ts';
 
@@ -59,6 +60,16 @@ describe('weights', () => {
     await expect(weights({ 'G/w': { elements: 3, value: 0 } }, manifest)).rejects.toMatchObject(refusal('G/w'));
   });
 
+  it('are the tensors of the global weights and no others; what generated also has the buffers of G', async () => {
+    const { manifest } = await weights({ 'G/w': { elements: 2, value: 0 } });
+    const more = { 'G/w': { elements: 2, value: 0 }, 'G/mean': { elements: 9, value: 0 } };
+    await expect(weights(more, manifest)).rejects.toMatchObject(refusal('G/mean'));
+    const source = { kind: 'weights', runId: 'r', run, path: join(dir, 'w.safetensors'), reference: manifest } as const;
+    await expect(Outgoing.read({ ...source, buffersOfG: true })).resolves.toBeDefined();
+    await weights({ ...more, 'F/decoder/v': { elements: 1, value: 0 } });
+    await expect(Outgoing.read({ ...source, buffersOfG: true })).rejects.toMatchObject(refusal('F/decoder/v'));
+  });
+
   it('are F32', async () => {
     const path = join(dir, 'w.safetensors');
     await writeSafetensors(path, [{ name: 'G/w', dtype: 'U8', shape: [2], data: new Uint8Array(2) }]);
@@ -79,6 +90,42 @@ describe('generated pairs', () => {
     expect(() => checkSynthetic(manifest({ ...whole, images: [4, 512, 512, 1] }), run)).toThrow(/images/);
     expect(() => checkSynthetic(manifest({ ...whole, patients: [4] }), run)).toThrow(/patients/);
     expect(() => checkSynthetic(manifest({ images: whole.images, labels: whole.labels }), run)).toThrow(/2 tensors/);
+  });
+});
+
+describe('the bytes of generated pairs', () => {
+  const line = (report: string): string => `${JSON.stringify({ report })}\n`;
+  const fine = [line('heart .'), line(''), line('heart lung . lung .'), line('lung .')].join('');
+  const read = async (reports: string | Buffer, labels: Uint8Array<ArrayBuffer> = new Uint8Array(4 * 14)) => {
+    const path = join(dir, 's.safetensors');
+    const data = Buffer.from(reports);
+    await writeSafetensors(path, [
+      { name: 'images', dtype: 'U8', shape: [4, 32, 32, 1], data: new Uint8Array(4 * 1024) },
+      { name: 'labels', dtype: 'U8', shape: [4, 14], data: labels },
+      { name: 'reports', dtype: 'U8', shape: [data.length], data },
+    ]);
+    return Outgoing.read({ kind: 'synthetic', runId: 'r', run, path, vocabulary: ['heart', 'lung'] });
+  };
+
+  it('are words of the vocabulary, a line a pair, and labels of 0 and 1', async () => {
+    expect((await read(fine)).manifest.tensors).toHaveLength(3);
+  });
+
+  it.each<[string, string | Buffer, Uint8Array<ArrayBuffer>?]>([
+    ['a word of one site', fine.replace('heart', 'smith')],
+    ['another key', fine.replace('{"report":"heart ."}', '{"report":"heart .","of":"p1234"}')],
+    ['a space that no audit reads', fine.replace('{"report"', '{ "report"')],
+    ['a pair too many', fine + line('heart .')],
+    ['an unfinished line', fine.slice(0, -1)],
+    ['text behind the reports', `${fine}\n`],
+    ['a report without an end', Buffer.alloc(200_000, 'a')],
+    [
+      'bytes that are no text',
+      Buffer.concat([Buffer.from(fine.slice(0, -4)), Buffer.from([0xff]), Buffer.from('"}\n')]),
+    ],
+    ['labels that are none', fine, new Uint8Array(4 * 14).fill(65, 20, 21)],
+  ])('with %s stay', async (_name, reports, labels) => {
+    await expect(read(reports, labels)).rejects.toMatchObject({ code: 'POLICY_REFUSED' });
   });
 });
 
@@ -154,6 +201,8 @@ describe('failures', () => {
       code: 'DATA_INVALID',
       message: 'expected <path> to be text',
     });
+    const nan = new UntrustedFailure(new FedError('NON_FINITE', 'the loss D_image/rotation of Mrs Smith is NaN'));
+    expect(checkFailure(nan)).toEqual({ code: 'NON_FINITE', message: 'a number is not finite (D_image/rotation)' });
     const internal = checkFailure(new FedError('INTERNAL', 'Unexpected token in "Mrs Smith, 54"'));
     expect(internal.message).not.toContain('Smith');
   });

@@ -1,8 +1,9 @@
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { checkChain, GENESIS, HashChain } from '#site-agent/hash-chain.ts';
 
 let dir: string;
@@ -71,6 +72,23 @@ describe('a hash-chained log', () => {
     appendFileSync(path, '{"seq":2,"atMs":0,"rec');
     await write({ action: 'c' });
     expect(await checkChain(path)).toMatchObject({ valid: true, entries: 3 });
+  });
+
+  it('goes on after a disk that took half of a line', async () => {
+    const chain = await HashChain.open(path);
+    await chain.append({ action: 'a' }, 0);
+    const probe = await open(path, 'r');
+    const handles = Object.getPrototypeOf(probe) as FileHandle;
+    await probe.close();
+    const full = vi.spyOn(handles, 'appendFile').mockImplementationOnce(async data => {
+      appendFileSync(path, String(data).slice(0, 20));
+      throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+    });
+    await expect(chain.append({ action: 'lost' }, 1)).rejects.toMatchObject({ code: 'ENOSPC' });
+    full.mockRestore();
+    await chain.append({ action: 'b' }, 2);
+    await chain.close();
+    expect(await checkChain(path)).toMatchObject({ valid: true, entries: 2 });
   });
 
   it('is not written on when it was tampered with', async () => {

@@ -12,10 +12,16 @@ const automatic = { approval: 'automatic' } as const;
 
 const verdict = (
   policy: Partial<SitePolicy>,
-  { site = 'north', approvals = [] as string[], config = run, ...task }: Partial<Task> & Record<string, unknown> = {},
+  {
+    site = 'north',
+    named = 'north',
+    approvals = [] as string[],
+    config = run,
+    ...task
+  }: Partial<Task> & Record<string, unknown> = {},
 ) =>
   decide(
-    checkTask(taskOf('statistics', { run: config as typeof run, task })),
+    checkTask(taskOf('statistics', { run: config as typeof run, site: named as string, task })),
     site as string,
     policyOf(policy),
     new Set(approvals as string[]),
@@ -57,20 +63,34 @@ describe('the policy of a site', () => {
       verdict(automatic, { site: 'east' }),
       { verdict: 'refuse', reason: expect.stringContaining('"east"') },
     ],
+    [
+      'refuses the task of another site',
+      verdict(automatic, { named: 'south' }),
+      { verdict: 'refuse', reason: expect.stringContaining('not for this site') },
+    ],
   ])('%s', (_name, decision, expected) => {
     expect(decision).toMatchObject(expected);
   });
 
   it('recomputes the hash: a configuration under the hash of an approved one is an error', () => {
     const other = parseRunConfig({ sites: run.sites, minCell: 1 });
-    const task = { ...taskOf('statistics', { run: other }), runSha256: runHash(run) };
+    const task = { ...taskOf('statistics', { run: other, site: 'north' }), runSha256: runHash(run) };
     expect(() => checkTask(task)).toThrow(expect.objectContaining({ code: 'MESSAGE_INVALID' }));
+  });
+
+  it('refuses a round more than was approved', () => {
+    const last = taskOf('train', { run, round: run.adversarial.rounds, site: 'north' });
+    expect(checkTask(last).task.round).toBe(run.adversarial.rounds);
+    const more = taskOf('train', { run, round: run.adversarial.rounds + 1, site: 'north' });
+    expect(() => checkTask(more)).toThrow(/round from 1 to 3/);
   });
 
   it('hashes what it understood: another order of keys is the same run', () => {
     const shuffled = JSON.stringify(Object.fromEntries(Object.entries(run).reverse()));
     expect(shuffled).not.toBe(canonicalJson(run));
-    expect(checkTask(taskOf('statistics', { run, task: { runConfigJson: shuffled } })).runSha256).toBe(hash);
+    expect(checkTask(taskOf('statistics', { run, site: 'north', task: { runConfigJson: shuffled } })).runSha256).toBe(
+      hash,
+    );
   });
 
   it('refuses an unknown key of the run: it could mean anything', () => {
@@ -83,9 +103,13 @@ describe('the policy of a site', () => {
     ['an unknown kind', { kind: TaskKind.UNSPECIFIED }],
     ['an unknown stage', { stage: Stage.UNRECOGNIZED }],
     ['no id', { taskId: '' }],
+    ['the id of another run', { taskId: 'run-2/statistics/1/statistics/north' }],
+    ['the id of another stage', { taskId: 'run-1/audit/1/audit/north' }],
+    ['the id of a site that is not in the run', { taskId: 'run-1/statistics/1/statistics/east' }],
+    ['a second statistics', { taskId: 'run-1/statistics/2/statistics/north', round: 2 }],
     ['no JSON', { runConfigJson: '{' }],
   ])('refuses a task of %s', (_name, task) => {
-    expect(() => checkTask(taskOf('statistics', { run, task }))).toThrow(
+    expect(() => checkTask(taskOf('statistics', { run, site: 'north', task }))).toThrow(
       expect.objectContaining({ code: 'MESSAGE_INVALID' }),
     );
   });

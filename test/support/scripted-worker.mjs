@@ -2,7 +2,7 @@
  * Stands in for the training worker in tests of its supervisor: plain JavaScript, so that Node runs it under the
  * permission model without a loader. What it does is in the job's `run.name`.
  */
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const say = message => process.send(message);
@@ -69,7 +69,7 @@ const kinds = {
       ['labels', 'U8', [pairs, 14], new Uint8Array(pairs * 14)],
       ['reports', 'U8', [reports.length], reports],
     ]);
-    writeTensors(job.modelOutPath, weights(job));
+    copyFileSync(job.emaWeightsPath, job.modelOutPath);
     return null;
   },
 };
@@ -110,6 +110,8 @@ const scripts = {
     if (existsSync(path)) done(job, { resumed: true });
     else writeFileSync(path, '');
   },
+  /** Fails in the words of the run. */
+  say: job => say({ type: 'failed', taskId: job.taskId, remedy: '', ...job.run.audit }),
   fail: job =>
     say({ type: 'failed', taskId: job.taskId, code: 'NON_FINITE', message: 'loss is NaN', remedy: 'lower the rate' }),
 };

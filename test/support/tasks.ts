@@ -3,11 +3,11 @@ import { canonicalJson, parseRunConfig, type RunConfig, runHash } from '#model/f
 import { Stage, type Task, TaskKind } from '#proto/gen/fed/v1/federation.ts';
 
 const kinds = {
-  statistics: [TaskKind.STATISTICS, Stage.STATISTICS],
-  train: [TaskKind.TRAIN, Stage.ADVERSARIAL],
-  evaluate: [TaskKind.EVALUATE, Stage.ADVERSARIAL],
-  generate: [TaskKind.GENERATE, Stage.GENERATION],
-  audit: [TaskKind.AUDIT, Stage.AUDIT],
+  statistics: [TaskKind.STATISTICS, Stage.STATISTICS, 'statistics'],
+  train: [TaskKind.TRAIN, Stage.ADVERSARIAL, 'adversarial'],
+  evaluate: [TaskKind.EVALUATE, Stage.ADVERSARIAL, 'adversarial'],
+  generate: [TaskKind.GENERATE, Stage.GENERATION, 'generation'],
+  audit: [TaskKind.AUDIT, Stage.AUDIT, 'audit'],
 } as const;
 
 export function taskOf(
@@ -15,9 +15,9 @@ export function taskOf(
   options: { run?: RunConfig; round?: number; site?: string; task?: Partial<Task> } = {},
 ): Task {
   const { run = parseRunConfig({ sites: ['a', 'b'] }), round = 1, site = 'a' } = options;
-  const [taskKind, stage] = kinds[kind];
+  const [taskKind, stage, stageName] = kinds[kind];
   return {
-    taskId: `run-1/stage-${stage}/${round}/${kind}/${site}`,
+    taskId: `run-1/${stageName}/${round}/${kind}/${site}`,
     runId: 'run-1',
     kind: taskKind,
     stage,

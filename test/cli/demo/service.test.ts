@@ -56,6 +56,11 @@ describe('runCommand', () => {
     expect(await readFile(join(dir, 'helper.log'), 'utf8')).toContain('a plain line\n{broken\n');
   });
 
+  it('keeps the document out of the log: it may name files of patients', async () => {
+    await command(['document', 'files/p10/p10000032']);
+    expect(await readFile(join(dir, 'helper.log'), 'utf8')).not.toContain('p10000032');
+  });
+
   it('throws the error that the command printed, with its code', async () => {
     const error: FedError = await command(['refuses']).catch(thrown => thrown);
     expect(error).toMatchObject({ code: 'TOKEN_INVALID', remedy: 'ask again', exitCode: 4 });

@@ -230,6 +230,69 @@ describe('a result', () => {
   });
 });
 
+describe('a site that missed the statistics', () => {
+  it('weighs no more than the largest of the others, whatever it claims', async () => {
+    site(0).start();
+    const late = site(1, {
+      records: 1_000_000,
+      fail: ({ kind }) => (kind === TaskKind.STATISTICS ? { code: 'WORKER_DIED', message: '' } : undefined),
+    }).start();
+    const { runId } = await createTestRun(dir, ['a', 'b'], { ...noPretraining, quorum: 1 });
+    const run = await runEnded(dir, runId);
+    const round = run.rounds.find(({ kind }) => kind === 'train');
+    expect(round?.sites.map(({ name }) => name)).toEqual(['a']);
+    expect(round?.leftOut).toEqual([
+      { name: 'b', code: 'MESSAGE_INVALID', reason: expect.stringContaining('1000000 records') },
+    ]);
+    expect(late.errors).toHaveLength(1);
+  });
+});
+
+describe('the model that generated', () => {
+  const generates = ({ kind }: Task) => kind === TaskKind.GENERATE;
+  const planted = async (change: (values: Map<string, Float32Array>) => Map<string, Float32Array>) => {
+    let pending: Task | undefined;
+    const a = site(0, {
+      ignore: task => {
+        if (generates(task)) pending = task;
+        return generates(task);
+      },
+    }).start();
+    const { runId } = await createTestRun(dir, ['a'], noPretraining);
+    await expect.poll(() => pending?.runId, { timeout: timeoutMs }).toBe(runId);
+    const task = pending as Task;
+    const outcome = await a.outcome(task);
+    if (outcome?.$case !== 'generate') throw new Error('expected pairs');
+    const values = change(await a.pull(runId, task.emaWeights));
+    const shapes = new Map(task.emaWeights?.tensors.map(({ name, shape }) => [name, shape]));
+    const tensors = [...values].map(([name, data]) => floatTensor(name, shapes.get(name) ?? [data.length], data));
+    const model = await a.push(runId, tensors);
+    const value = { ...outcome.value, model };
+    const request = { taskId: task.taskId, outcome: { ...outcome, value }, signature: Buffer.alloc(0) };
+    const answer = a.submit(a.sign(request));
+    return { answer, runId };
+  };
+
+  it('may add the standing statistics of G', async () => {
+    const { answer, runId } = await planted(values => values.set('G/standing', Float32Array.of(1)));
+    expect(await answer).toEqual({ accepted: true });
+    expect((await runEnded(dir, runId)).status).toBe('finished');
+  });
+
+  it.each<[string, (values: Map<string, Float32Array>) => Map<string, Float32Array>, string]>([
+    ['other weights', values => values.set('G/w', new Float32Array(14).fill(3)), 'G/w'],
+    ['a tensor of F more', values => values.set('F/decoder/x', Float32Array.of(1)), 'F/decoder/x'],
+    ['a tensor less', values => new Map([...values].filter(([name]) => name !== 'F/decoder/b')), 'F/decoder/b'],
+  ])('is refused with %s', async (_name, change, named) => {
+    const { answer, runId } = await planted(change);
+    await expect(answer).rejects.toMatchObject({
+      code: 'MESSAGE_INVALID',
+      message: expect.stringContaining(named),
+    });
+    expect((await runEnded(dir, runId)).reason).toContain('not that of the run');
+  });
+});
+
 describe('chunks', () => {
   it('go up only while a task expects them, whole, and within the quota', async () => {
     const { a, runId } = await pendingTraining();

@@ -7,7 +7,12 @@ import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { revoke } from '#coordinator/commands.ts';
 import { callUnary } from '#proto/calls.ts';
-import { FederationServiceClient, FederationServiceService } from '#proto/gen/fed/v1/federation.ts';
+import {
+  EnrolmentServiceClient,
+  EnrolmentServiceService,
+  FederationServiceClient,
+  FederationServiceService,
+} from '#proto/gen/fed/v1/federation.ts';
 import { channelCredentials, grpcOptions } from '#proto/tls.ts';
 import { testAuthority } from '../../support/certificates.ts';
 import {
@@ -163,6 +168,16 @@ describe('enrolment', () => {
       code: 'TOKEN_INVALID',
       message: expect.stringContaining('expired'),
     });
+  });
+
+  it('holds little of what a stranger sends', async () => {
+    const { enrolment, caPem, token } = await inviteTestSite(dir, 'talker');
+    const client = new EnrolmentServiceClient(enrolment, channelCredentials({ caPem }), grpcOptions);
+    const enrol = (csrPem: string) =>
+      callUnary(client, EnrolmentServiceService.enroll, { token, csrPem }, { timeoutMs: 5_000 });
+    await expect(enrol('x'.repeat(100_000))).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    await expect(enrol('x'.repeat(20_000))).rejects.toMatchObject({ code: 'MESSAGE_INVALID' });
+    client.close();
   });
 
   it("gives the invite's name, whatever the request asks for", async () => {
