@@ -38,7 +38,18 @@ const PolicySchema = Type.Object(
       uniqueItems: true,
       description: 'stages this site takes part in',
     }),
-    minimumCell: integer(1, 1_000, 5, 'label and patient counts below this never leave, whatever the run asks for'),
+    minimumCell: integer(
+      1,
+      1_000,
+      5,
+      'counts of labels and of patients below this never leave, whatever the run asks for',
+    ),
+    minimumTokenPatients: integer(
+      1,
+      1_000,
+      3,
+      'a run is refused that would reveal words which fewer patients than this used',
+    ),
     blockedEgress: Type.Array(Type.Enum([...EGRESS_KINDS]), {
       default: [],
       uniqueItems: true,

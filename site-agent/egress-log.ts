@@ -1,4 +1,4 @@
-/** The record of everything that left: kind, bytes, hash, chained. Written before the bytes go, so that none is missing. */
+/** The record of everything that left: kind, bytes, hash, chained. Written before the bytes go, so that a crash leaves out none. */
 import { sha256 } from '#proto/chunks.ts';
 import type { EgressKind } from './egress-kinds.ts';
 import { HashChain, readChain } from './hash-chain.ts';

@@ -24,8 +24,8 @@ export interface Enrolled {
 }
 
 /**
- * Enrols a site: its folder then holds key, certificate and CA. The key is kept when the exchange fails, so that the
- * same invite can be tried again.
+ * Enrols a site: its folder then holds key, certificate and CA. The key is kept when the exchange fails: an invite
+ * whose token did not reach the coordinator can be tried again (one whose answer was lost is used, and needs another).
  * @throws FedError CONFIG_INVALID on a file that is no invite or a folder that is enrolled already; TOKEN_INVALID (wrong,
  * used, expired); UNREACHABLE
  */
@@ -44,7 +44,7 @@ export async function enroll(options: { inviteFile: string; dir: string; clock: 
     throw new FedError(
       'CONFIG_INVALID',
       'expected a folder without an identity; this site is enrolled already',
-      'use another folder, or move identity/ away to enrol again',
+      'use another folder, or move identity/certificate.pem away to enrol again (data.key must stay: it keeps the splits)',
     );
   }
   await privateFolders(dir, paths.data, paths.runs);

@@ -139,6 +139,12 @@ export function decide(
       'raise minCell of the run, or lower policy.minimumCell of site.yaml',
     );
   }
+  if (run.vocabulary.minPatients < policy.minimumTokenPatients) {
+    return refuse(
+      `the policy reveals words of at least ${policy.minimumTokenPatients} patients; the run asks for those of ${run.vocabulary.minPatients}`,
+      'raise vocabulary.minPatients of the run, or lower policy.minimumTokenPatients of site.yaml',
+    );
+  }
   if (policy.approval === 'person' && !approvals.has(runSha256) && !policy.allowedRuns.includes(runSha256)) {
     return { verdict: 'await-approval', reason: `run hash ${runSha256} waits for a person to approve it` };
   }

@@ -16,7 +16,7 @@ export class BlobFolder {
   }
 
   /**
-   * Stores `bytes`, durable when it resolves. Storing the same bytes again does nothing.
+   * Stores `bytes`; they are on the disk when it resolves, their name is after `sync`. Storing the same bytes again does nothing.
    * @returns the address
    * @throws FedError DISK_FULL; then nothing of it is left
    */

@@ -59,6 +59,11 @@ describe('the policy of a site', () => {
       { verdict: 'refuse', reason: expect.stringContaining('below 10') },
     ],
     [
+      'refuses a run that reveals words of fewer patients',
+      verdict({ ...automatic, minimumTokenPatients: 4 }),
+      { verdict: 'refuse', reason: expect.stringContaining('at least 4 patients; the run asks for those of 3') },
+    ],
+    [
       'refuses a run for others',
       verdict(automatic, { site: 'east' }),
       { verdict: 'refuse', reason: expect.stringContaining('"east"') },

@@ -178,7 +178,7 @@ export interface SubmitResultRequest {
     | { $case: "generate"; value: GenerateResult }
     | { $case: "audit"; value: AuditResult }
     | undefined;
-  /** Ed25519 or RSA-PSS signature of the site's key over the SHA-256 of (task_id, outcome) as encoded. */
+  /** RSA-PSS signature of the site's key over the SHA-256 of (task_id, outcome) as encoded. */
   signature: Buffer;
 }
 
