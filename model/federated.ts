@@ -1,8 +1,10 @@
 /** What the coordinator, the agents and the training workers agree on about one federated run, free of TensorFlow. */
 import { createHash } from 'node:crypto';
 import { type Static, Type } from 'typebox';
+import { FedError } from '#proto/errors.ts';
 import { parseWith } from '#proto/validate.ts';
 import { type ModelConfig, resolveModelConfig } from './config.ts';
+import { LABELS } from './labels.ts';
 
 const closed = { additionalProperties: false };
 const integer = (minimum: number, maximum: number, fallback: number, description: string) =>
@@ -82,10 +84,14 @@ export const RunConfigSchema = Type.Object(
 
 export type RunConfig = Static<typeof RunConfigSchema>;
 
-/** @throws FedError CONFIG_INVALID on unknown keys, impossible values, unknown preset */
+/** @throws FedError CONFIG_INVALID on unknown keys, impossible values, unknown preset, another number of labels than the records have */
 export function parseRunConfig(value: unknown, what = 'run configuration'): RunConfig {
   const config = parseWith(RunConfigSchema, value, what);
-  resolveModelConfig(config.preset, config.model);
+  const { labels } = resolveModelConfig(config.preset, config.model);
+  if (labels !== LABELS.length) {
+    const message = `model.labels is ${labels}; the records of every site have ${LABELS.length}`;
+    throw new FedError('CONFIG_INVALID', message, 'leave model.labels out');
+  }
   return config;
 }
 

@@ -9,7 +9,9 @@ import { multiHot, type TrainingData, type TrainingRecord } from './dataset.ts';
 /** Pixels 0..255 -> [B, H, W, C] in [-1, 1]. */
 export function imageTensor(pixels: Uint8Array, data: Pick<TrainingData, 'resolution' | 'imageChannels'>): tf.Tensor4D {
   const { resolution, imageChannels } = data;
-  const values = Float32Array.from(pixels, value => value / 127.5 - 1);
+  // Loops here and below: `from` with a function takes thirty times as long, half a second a batch of 64 at 128 pixels.
+  const values = new Float32Array(pixels.length);
+  for (let i = 0; i < values.length; i++) values[i] = (pixels[i] as number) / 127.5 - 1;
   return tf.tensor4d(values, [
     values.length / (resolution ** 2 * imageChannels),
     resolution,
@@ -20,7 +22,12 @@ export function imageTensor(pixels: Uint8Array, data: Pick<TrainingData, 'resolu
 
 /** Images in [-1, 1] -> pixels 0..255, the levels that a real image can have. */
 export function pixelsOf(images: tf.Tensor4D): Uint8Array {
-  return Uint8Array.from(images.dataSync(), value => Math.round((Math.min(1, Math.max(-1, value)) + 1) * 127.5));
+  const values = images.dataSync();
+  const pixels = new Uint8Array(values.length);
+  for (let i = 0; i < pixels.length; i++) {
+    pixels[i] = Math.round((Math.min(1, Math.max(-1, values[i] as number)) + 1) * 127.5);
+  }
+  return pixels;
 }
 
 /**
