@@ -5,7 +5,10 @@ import { FedError } from '#proto/errors.ts';
 import { nearest } from '#proto/validate.ts';
 import { environmentNameOf, flagOf, type OptionSpec, type OptionSpecs, type OptionValues } from './options.ts';
 
-/** Read elsewhere: the backend, and the set-up scripts. */
+/** Of two meanings: KIND=DIR, as for the option --data; or the folder of all collections, for the tests alone. */
+const COLLECTIONS = 'EMIXER_DATA';
+
+/** Read elsewhere: the backend, the set-up scripts, the tests. */
 const OTHER_VARIABLES = [
   'EMIXER_BACKEND',
   'EMIXER_THREADS',
@@ -13,6 +16,7 @@ const OTHER_VARIABLES = [
   'EMIXER_LIBTENSORFLOW',
   'EMIXER_CONFIG',
   'EMIXER_END_WITH_STDIN',
+  COLLECTIONS,
 ];
 const MAX_CONFIG_BYTES = 1024 * 1024;
 
@@ -36,7 +40,8 @@ export function resolveOptions<S extends OptionSpecs>(specs: S, sources: OptionS
     const commandLine = sources.commandLine[key];
     if (commandLine !== undefined && commandLine.length > 0) return [key, spec.parse(commandLine, flagOf(key))];
     const variable = environmentNameOf(key);
-    const fromEnv = sources.env[variable];
+    const given = sources.env[variable];
+    const fromEnv = variable === COLLECTIONS && !given?.includes('=') ? undefined : given;
     if (fromEnv !== undefined && fromEnv !== '') {
       return [key, spec.parse(spec.kind === 'list' ? fromEnv.split(',') : [fromEnv], variable)];
     }

@@ -17,8 +17,9 @@ export const demoCommand: CommandSpec = defineCommand({
   example: 'emixer demo --data openi=/data/openi --rounds 5 --out demo --json',
   run: async ({ options, output, terminal }) => {
     const { runDemo } = await import('../demo/demo.ts');
-    const { summaryText } = await import('../demo/summary.ts');
+    const { summaryText, verdictText } = await import('../demo/summary.ts');
     const result = await runDemo(options, terminal);
+    if (output.json) output.progress(verdictText(result));
     output.result(result, () => summaryText(result));
     return 0;
   },

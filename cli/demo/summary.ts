@@ -3,6 +3,12 @@ import { relative } from 'node:path';
 import { textTable } from '../table.ts';
 import type { DemoResult } from './outputs.ts';
 
+/** The verdict, why, and what it means for the files. */
+export function verdictText({ audit }: Pick<DemoResult, 'audit'>): string {
+  const withheld = 'Model and synthetic pairs are WITHHELD: they lie in withheld/ and are not for release.';
+  return [`verdict: ${audit.verdict}`, audit.sentence, ...(audit.verdict === 'pass' ? [] : [withheld])].join('\n');
+}
+
 export function summaryText(result: DemoResult): string {
   const show = (value: number | null | undefined): string =>
     value === null || value === undefined ? '-' : value.toPrecision(4);
@@ -23,14 +29,11 @@ export function summaryText(result: DemoResult): string {
     ['curves', result.curves.png],
     ['audit', result.report],
   ] as const;
-  const withheld = result.audit.verdict !== 'pass';
   return [
     '',
     textTable(head, rounds),
     '',
-    `verdict: ${result.audit.verdict}`,
-    result.audit.sentence,
-    ...(withheld ? ['Model and synthetic pairs are WITHHELD: they lie in withheld/ and are not for release.'] : []),
+    verdictText(result),
     '',
     'What left the hospitals (each item with its hash in egress.json):',
     textTable(['site', 'kind', 'items', 'bytes'], egressRows(result)),

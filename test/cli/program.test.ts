@@ -81,6 +81,10 @@ describe('options', () => {
     });
   });
 
+  it('leave a plain folder in EMIXER_DATA to the tests that look for collections there', async () => {
+    expect(await json(['group', 'echo', 'x'], { env: { EMIXER_DATA: '/collections' } })).toMatchObject({ data: [] });
+  });
+
   it('the file may be named by EMIXER_CONFIG', async () => {
     const config = join(dir, 'named.yaml');
     await writeFile(config, 'maxSteps: 8\n');
