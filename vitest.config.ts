@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 const resolve = { conditions: ['source'] };
@@ -20,6 +21,8 @@ export default defineConfig({
   resolve,
   ssr,
   test: {
+    // Vitest would leave one core free; on a machine of two that is half of it.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     coverage: {
       provider: 'v8',
       include: [
@@ -31,15 +34,18 @@ export default defineConfig({
         'cli/**/*.ts',
       ],
       reporter: ['text-summary', 'lcovonly'],
+      reportOnFailure: true,
     },
     projects: [
       project('unit', ['test/{proto,privacy,model,coordinator,site-agent,cli,scripts,docs}/**/*.test.ts'], 30_000),
       project('contract', ['test/contract/**/*.test.ts'], 60_000),
       project('e2e', ['test/e2e/**/*.test.ts'], 240_000, {
-        fileParallelism: false,
         globalSetup: ['test/support/e2e-folder.ts'],
       }),
-      project('bench', ['test/bench/**/*.test.ts'], 600_000, { fileParallelism: false }),
+      project('bench', ['test/bench/**/*.test.ts'], 600_000, {
+        fileParallelism: false,
+        sequence: { groupOrder: 1 },
+      }),
     ],
   },
 });

@@ -16,7 +16,7 @@ import { startTestCoordinator } from './coordinator-fixture.ts';
 import { EmixerProcess, endProcesses, type Line, type StartOptions } from './emixer-process.ts';
 
 /** Patients of each: hospitals differ in size. */
-const PATIENTS = { 'hospital-a': 20, 'hospital-b': 15, 'hospital-c': 11 } as const;
+const PATIENTS = { 'hospital-a': 30, 'hospital-b': 14, 'hospital-c': 6 } as const;
 export type Site = keyof typeof PATIENTS;
 export const SITES = Object.keys(PATIENTS) as Site[];
 /** Of hospital-c's studies, every how many has no report: the groups of tensors then have different weights. */
