@@ -88,7 +88,13 @@ async function template(): Promise<string> {
   if (existsSync(folder)) return folder;
   const draft = await mkdtemp(join(inject('e2eFolder'), 'draft-'));
   await drawHospitals(draft, join(draft, 'coordinator'));
-  await rename(draft, folder);
+  try {
+    await rename(draft, folder);
+  } catch (thrown) {
+    // Another file's test made it meanwhile: the first one counts.
+    if (!['ENOTEMPTY', 'EEXIST'].includes((thrown as NodeJS.ErrnoException).code ?? '')) throw thrown;
+    await rm(draft, { recursive: true });
+  }
   return folder;
 }
 
