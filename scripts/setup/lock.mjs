@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -41,22 +41,30 @@ function ownerIsAlive(content) {
   return ticks === null || owner.startTicks === null || ticks === owner.startTicks;
 }
 
+/** Taking a dead owner's lock away is a matter of microseconds: a guard this old was left by a process that died in it. */
+const GUARD_MAX_AGE_MS = 10_000;
+
 /**
- * Moves a dead owner's lock away, unless another process did so first and holds a fresh one.
+ * Removes a dead owner's lock. Only the holder of the guard does, and only while the lock is still the one that was judged
+ * dead: nobody else replaces it meanwhile, so a fresh lock is never removed.
  * @param {string} file
  * @param {string} seen content of the lock that was judged dead
  */
 async function removeDead(file, seen) {
-  const aside = `${file}.dead-${randomUUID()}`;
+  const guard = `${file}.takeover`;
   try {
-    await rename(file, aside);
+    await mkdir(guard);
   } catch (error) {
-    if (error.code === 'ENOENT') return;
-    throw error;
+    if (error.code !== 'EEXIST') throw error;
+    const { mtimeMs } = await stat(guard).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
+    if (Date.now() - mtimeMs > GUARD_MAX_AGE_MS) await rmdir(guard).catch(() => undefined);
+    return;
   }
-  const moved = await readFile(aside, 'utf8');
-  if (moved !== seen) await link(aside, file).catch(() => undefined);
-  await rm(aside, { force: true });
+  try {
+    if ((await readFile(file, 'utf8').catch(() => null)) === seen) await rm(file, { force: true });
+  } finally {
+    await rmdir(guard);
+  }
 }
 
 /**
@@ -105,6 +113,7 @@ async function acquire(file, mine, waitMs, pollMs) {
     if (seen === null) continue;
     if (!ownerIsAlive(seen)) {
       await removeDead(file, seen);
+      await delay(0);
       continue;
     }
     const { pid, host } = JSON.parse(seen);

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -69,16 +69,26 @@ describe('the lock of the set-up', () => {
     expect(await withLock(file, async () => 'done', { waitMs: 0 })).toBe('done');
   });
 
-  it('is taken over by one of many', async () => {
+  it('is taken over by one of many, every time', async () => {
+    const pid = await deadPid();
+    for (let round = 0; round < 40; round++) {
+      owner(pid);
+      let running = 0;
+      const work = async () => {
+        running++;
+        expect(running).toBe(1);
+        await new Promise(resolve => setImmediate(resolve));
+        running--;
+      };
+      await Promise.all(Array.from({ length: 8 }, () => withLock(file, work, { pollMs: 2 })));
+    }
+  });
+
+  it('is taken over although a process died while it took it over', async () => {
     owner(await deadPid());
-    let running = 0;
-    const work = async () => {
-      running++;
-      expect(running).toBe(1);
-      await new Promise(resolve => setImmediate(resolve));
-      running--;
-    };
-    await Promise.all(Array.from({ length: 8 }, () => withLock(file, work, { pollMs: 2 })));
+    mkdirSync(`${file}.takeover`);
+    utimesSync(`${file}.takeover`, 0, 0);
+    expect(await withLock(file, async () => 'done', { pollMs: 2 })).toBe('done');
   });
 
   it.each([
