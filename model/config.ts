@@ -20,7 +20,7 @@ export const ModelConfigSchema = Type.Object(
     channels: count(8, 256, 'ch: the width multiplier of G and D_image, a multiple of 8 (96 in the paper)'),
     labels: count(1, 64, "length of y; the loaders give CheXpert's 14"),
     labelMode: Type.Union([Type.Literal('multihot'), Type.Literal('onehot')], {
-      description: 'y of generated images: a whole row of labels, or one of its positives drawn at random',
+      description: 'y of real and generated images: a whole row of labels, or one of its positives drawn at random',
     }),
     encoder: Type.Object(
       {
