@@ -1,8 +1,8 @@
 /** What the coordinator tells whoever started it (the JSON lines of `emixer coordinator start --json`, the demo). */
-import type { SiteEvaluation } from '#model/federated.ts';
+import type { SiteEvaluation, StageName } from '#model/federated.ts';
 import type { Verdict } from './rounds/events.ts';
 import type { LeftOut, RunState, TakenIn } from './rounds/state.ts';
-import { type StageName, type StepKind, stepId } from './rounds/steps.ts';
+import { type StepKind, stepId } from './rounds/steps.ts';
 
 interface OfStep {
   readonly run: string;

@@ -18,6 +18,17 @@ const stage = (rounds: number, steps: number, roundsDescription: string) =>
     { ...closed, default: {} },
   );
 
+/** The stages of a run, in order (the table of docs/architecture.md). */
+export const STAGES = [
+  'statistics',
+  'encoder-pretraining',
+  'report-pretraining',
+  'adversarial',
+  'generation',
+  'audit',
+] as const;
+export type StageName = (typeof STAGES)[number];
+
 export const RunConfigSchema = Type.Object(
   {
     name: Type.String({ minLength: 1, maxLength: 100, default: 'emixer', description: 'for people; ids are made' }),

@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { type Static, Type } from 'typebox';
 import { parse, stringify } from 'yaml';
+import { STAGES } from '#model/federated.ts';
 import { FedError } from '#proto/errors.ts';
 import { parseWith } from '#proto/validate.ts';
 import { EGRESS_KINDS } from './egress-kinds.ts';
@@ -10,16 +11,6 @@ import { readIfThere, sitePaths, writePrivateFile } from './state.ts';
 const closed = { additionalProperties: false };
 const integer = (minimum: number, maximum: number, fallback: number, description: string) =>
   Type.Integer({ minimum, maximum, default: fallback, description });
-
-export const POLICY_STAGES = [
-  'statistics',
-  'encoder-pretraining',
-  'report-pretraining',
-  'adversarial',
-  'generation',
-  'audit',
-] as const;
-export type PolicyStage = (typeof POLICY_STAGES)[number];
 
 const PolicySchema = Type.Object(
   {
@@ -33,8 +24,8 @@ const PolicySchema = Type.Object(
       description: 'SHA-256 of run configurations, in hex; with any listed, no other run is accepted',
     }),
     minimumCohort: integer(1, 64, 2, 'fewest sites a run must have, this one counted'),
-    stages: Type.Array(Type.Enum([...POLICY_STAGES]), {
-      default: [...POLICY_STAGES],
+    stages: Type.Array(Type.Enum([...STAGES]), {
+      default: [...STAGES],
       uniqueItems: true,
       description: 'stages this site takes part in',
     }),

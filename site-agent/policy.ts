@@ -1,8 +1,8 @@
 /** The hospital's own rules, as pure functions: what the coordinator asks for is allowed, refused, or waits for a person. */
-import { parseRunConfig, type RunConfig, runHash } from '#model/federated.ts';
+import { parseRunConfig, type RunConfig, runHash, type StageName } from '#model/federated.ts';
 import { FedError } from '#proto/errors.ts';
 import { Stage, type Task, TaskKind } from '#proto/gen/fed/v1/federation.ts';
-import type { PolicyStage, SitePolicy } from './config.ts';
+import type { SitePolicy } from './config.ts';
 
 /** A task whose configuration was parsed and whose hash was recomputed. */
 export interface CheckedTask {
@@ -10,7 +10,7 @@ export interface CheckedTask {
   readonly run: RunConfig;
   /** Hexadecimal. */
   readonly runSha256: string;
-  readonly stage: PolicyStage;
+  readonly stage: StageName;
 }
 
 export type Decision =
@@ -21,7 +21,7 @@ export type Decision =
 const MAXIMUM_CONFIG_CHARACTERS = 1 << 20;
 const MAXIMUM_TASK_ID = 500;
 
-const stageNames: ReadonlyMap<Stage, PolicyStage> = new Map([
+const stageNames: ReadonlyMap<Stage, StageName> = new Map([
   [Stage.STATISTICS, 'statistics'],
   [Stage.ENCODER_PRETRAINING, 'encoder-pretraining'],
   [Stage.REPORT_PRETRAINING, 'report-pretraining'],
@@ -39,7 +39,7 @@ const kindNames: ReadonlyMap<TaskKind, string> = new Map<TaskKind, string>([
 ]);
 
 /** Which stages a kind of task belongs to: a generation task that calls itself statistics would slip past the stages. */
-const stagesOfKind: ReadonlyMap<TaskKind, readonly PolicyStage[]> = new Map<TaskKind, readonly PolicyStage[]>([
+const stagesOfKind: ReadonlyMap<TaskKind, readonly StageName[]> = new Map<TaskKind, readonly StageName[]>([
   [TaskKind.STATISTICS, ['statistics']],
   [TaskKind.TRAIN, ['encoder-pretraining', 'report-pretraining', 'adversarial']],
   [TaskKind.EVALUATE, ['encoder-pretraining', 'report-pretraining', 'adversarial']],
@@ -84,7 +84,7 @@ export function checkTask(task: Task): CheckedTask {
  * for three rounds is not asked for a fourth.
  * @throws FedError MESSAGE_INVALID
  */
-function requireOwnStep({ taskId, runId, round, kind }: Task, run: RunConfig, stage: PolicyStage): void {
+function requireOwnStep({ taskId, runId, round, kind }: Task, run: RunConfig, stage: StageName): void {
   const step = `${runId}/${stage}/${round}/${kindNames.get(kind)}/`;
   if (!run.sites.some(site => taskId === step + site)) {
     throw new FedError('MESSAGE_INVALID', `expected the id of the task to be ${step} and a site's name; it is another`);
@@ -95,7 +95,7 @@ function requireOwnStep({ taskId, runId, round, kind }: Task, run: RunConfig, st
   }
 }
 
-function roundsOf(run: RunConfig, stage: PolicyStage): number {
+function roundsOf(run: RunConfig, stage: StageName): number {
   switch (stage) {
     case 'encoder-pretraining':
       return run.encoderPretraining.rounds;

@@ -1,7 +1,7 @@
 /** How much of a run is done, and so how much time is left. */
 import type { Notice } from '#coordinator/notices.ts';
-import { localSteps, STAGES, type StageName } from '#coordinator/rounds/steps.ts';
-import type { RunConfig } from '#model/federated.ts';
+import { localSteps } from '#coordinator/rounds/steps.ts';
+import { type RunConfig, STAGES, type StageName } from '#model/federated.ts';
 
 /** Rough costs of one local step, in encoder steps: only their ratios matter, and only until the stage is over. */
 const STEP_COST: Readonly<Record<StageName, number>> = {

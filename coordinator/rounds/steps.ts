@@ -1,15 +1,5 @@
 /** The steps of a run in order (the table of docs/architecture.md), and the names of steps and tasks. */
-import type { RunConfig } from '#model/federated.ts';
-
-export const STAGES = [
-  'statistics',
-  'encoder-pretraining',
-  'report-pretraining',
-  'adversarial',
-  'generation',
-  'audit',
-] as const;
-export type StageName = (typeof STAGES)[number];
+import { type RunConfig, STAGES, type StageName } from '#model/federated.ts';
 
 export type StepKind = 'statistics' | 'train' | 'evaluate' | 'generate' | 'audit';
 

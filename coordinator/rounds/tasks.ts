@@ -1,10 +1,10 @@
 /** A due task as the message that a site gets. */
 import type { RunFiles } from '#coordinator/store/run-files.ts';
-import { canonicalJson, runHash } from '#model/federated.ts';
+import { canonicalJson, runHash, type StageName } from '#model/federated.ts';
 import { Stage, type Task, TaskKind } from '#proto/gen/fed/v1/federation.ts';
 import type { Manifest } from '#proto/gen/fed/v1/tensors.ts';
 import type { RunState, StepState } from './state.ts';
-import { type StageName, type StepKind, taskId } from './steps.ts';
+import { type StepKind, taskId } from './steps.ts';
 
 const stages: Record<StageName, Stage> = {
   statistics: Stage.STATISTICS,
