@@ -1,7 +1,7 @@
 /** Gumbel-softmax (Jang et al. 2017; Maddison et al. 2017) with straight-through gradients. */
 import * as tf from '@tensorflow/tfjs-core';
+import { executeOp, hasNativeOps, opAttr } from '#model/backend/execute-op.ts';
 import { withGradient } from '#model/layers/custom-gradient.ts';
-import { floatType, type KernelAttribute, nativeKernel } from '#model/layers/native.ts';
 import { oneHotRows } from '#model/layers/one-hot.ts';
 import type { Random } from '#model/random.ts';
 
@@ -22,21 +22,15 @@ export function gumbelNoise(rows: number, columns: number, random: Random): tf.T
 }
 
 function uniform(rows: number, columns: number, random: Random): tf.Tensor2D {
-  const kernel = nativeKernel();
-  if (kernel === undefined) {
+  if (!hasNativeOps()) {
     const values = Float32Array.from({ length: rows * columns }, () => (random.uint32() >>> 9) / 2 ** 23);
     return tf.tensor2d(values, [rows, columns]);
   }
   const inputs = [tf.tensor1d([rows, columns], 'int32'), tf.tensor1d(random.seedPair(), 'int32')];
-  return kernel('StatelessRandomUniform', UNIFORM, inputs, 1)[0] as tf.Tensor2D;
+  return executeOp('StatelessRandomUniform', uniformTypes, inputs)[0] as tf.Tensor2D;
 }
 
-const INT32 = 3;
-const UNIFORM: readonly KernelAttribute[] = [
-  floatType('dtype'),
-  { name: 'T', kind: 'type', value: INT32 },
-  { name: 'Tseed', kind: 'type', value: INT32 },
-];
+const uniformTypes = [opAttr.type('dtype', 'float32'), opAttr.type('T', 'int32'), opAttr.type('Tseed', 'int32')];
 
 /**
  * Exactly one-hot rows [N, V] forward, the gradient of softmax((logits + noise) * beta) backward (Bengio et al. 2013).

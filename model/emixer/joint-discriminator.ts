@@ -7,7 +7,7 @@ import { ParameterSet } from '#model/layers/parameters.ts';
 import { ResBlockDown } from '#model/layers/res-block-down.ts';
 import { SpectralNorm } from '#model/layers/spectral-norm.ts';
 import type { Random } from '#model/random.ts';
-import { discriminatorPlan } from './architecture.ts';
+import { type BlockPlan, discriminatorPlan } from './architecture.ts';
 import { type JudgedReports, ReportEncoder } from './report-encoder.ts';
 
 /** Its image trunk is D_image's at a quarter of the width, but no narrower than this. */
@@ -21,21 +21,25 @@ export class JointDiscriminator {
   readonly #report: Linear;
   readonly #hidden: Linear;
   readonly #output: Linear;
+  readonly #pooled: boolean;
 
   /** @param vocabulary number of ids (Vocabulary.size) */
   constructor(config: ModelConfig, vocabulary: number, random: Random) {
-    const { embedding, hidden } = config.jointDiscriminator;
+    const { embedding, hidden, imageFeatures } = config.jointDiscriminator;
     const { blocks } = discriminatorPlan({ ...config, channels: Math.max(NARROWEST, config.channels / 4) });
     this.#spectral = new SpectralNorm(this.parameters, random);
     this.#blocks = blocks.map(({ inputs, outputs, from, to }, i) => {
       const shape = { inputs, outputs, first: i === 0, pool: to < from };
       return new ResBlockDown(this.#spectral, `block${i + 1}`, shape, random);
     });
-    this.#encoder = new ReportEncoder(this.parameters, { vocabulary, embedding, hidden }, random);
+    const reportShape = { vocabulary, embedding, hidden, normaliseLstm: config.spectralNormOnLstm };
+    this.#encoder = new ReportEncoder(this.#spectral, reportShape, random);
     const linear = (name: string, inputs: number, outputs: number) =>
       new Linear(this.#spectral, name, { inputs, outputs, bias: true }, random);
     this.#report = linear('report', hidden, hidden);
-    this.#hidden = linear('hidden', (blocks.at(-1)?.outputs ?? 0) + hidden, hidden);
+    const { outputs: features, to: side } = blocks.at(-1) as BlockPlan;
+    this.#pooled = imageFeatures === 'pooled';
+    this.#hidden = linear('hidden', (this.#pooled ? features : side ** 2 * features) + hidden, hidden);
     this.#output = linear('output', hidden, 1);
   }
 
@@ -49,16 +53,23 @@ export class JointDiscriminator {
    * @param images [B, H, W, C] in [-1, 1], image b with report b
    */
   forward(images: tf.Tensor4D, reports: JudgedReports): tf.Tensor1D {
-    const weights = this.#spectral.forward(false);
+    const weights = this.#spectral.forward();
     const trunk = this.#blocks.reduce((h, block) => block.apply(h, weights), images);
-    const image = tf.sum<tf.Tensor2D>(relu(trunk), [1, 2]); // [B, H', W', F] -> [B, F]
-    const report = this.#report.apply(this.#encoder.apply(reports), weights);
+    const image = this.#imageEmbedding(relu(trunk));
+    const report = this.#report.apply(this.#encoder.apply(reports, weights), weights);
     const hidden = relu(this.#hidden.apply(tf.concat([image, report], 1), weights));
     return tf.squeeze(this.#output.apply(hidden, weights), [1]);
   }
 
+  /**
+   * [B, H', W', F] -> [B, F], summed over the places as D_image does, or [B, H' * W' * F], every place: the paper's "before
+   * the pooling layer" (section 3.2.3).
+   */
+  #imageEmbedding(features: tf.Tensor4D): tf.Tensor2D {
+    return this.#pooled ? tf.sum<tf.Tensor2D>(features, [1, 2]) : tf.reshape(features, [features.shape[0], -1]);
+  }
+
   dispose(): void {
-    this.#spectral.dispose();
     this.parameters.dispose();
   }
 }

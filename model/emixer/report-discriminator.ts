@@ -19,7 +19,8 @@ export class ReportDiscriminator {
   constructor(config: ModelConfig, vocabulary: number, random: Random) {
     const { embedding, hidden } = config.reportDiscriminator;
     this.#spectral = new SpectralNorm(this.parameters, random);
-    this.#encoder = new ReportEncoder(this.parameters, { vocabulary, embedding, hidden }, random);
+    const reportShape = { vocabulary, embedding, hidden, normaliseLstm: config.spectralNormOnLstm };
+    this.#encoder = new ReportEncoder(this.#spectral, reportShape, random);
     this.#hidden = new Linear(this.#spectral, 'hidden', { inputs: hidden, outputs: hidden, bias: true }, random);
     this.#output = new Linear(this.#spectral, 'output', { inputs: hidden, outputs: 1, bias: true }, random);
   }
@@ -31,13 +32,12 @@ export class ReportDiscriminator {
 
   /** Real (high) or fake (low), logits [B]. */
   forward(reports: JudgedReports): tf.Tensor1D {
-    const weights = this.#spectral.forward(false);
-    const hidden = relu(this.#hidden.apply(this.#encoder.apply(reports), weights));
+    const weights = this.#spectral.forward();
+    const hidden = relu(this.#hidden.apply(this.#encoder.apply(reports, weights), weights));
     return tf.squeeze(this.#output.apply(hidden, weights), [1]);
   }
 
   dispose(): void {
-    this.#spectral.dispose();
     this.parameters.dispose();
   }
 }

@@ -2,31 +2,36 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { gatherRows } from '#model/layers/gather-rows.ts';
 import { Lstm, lastValid } from '#model/layers/lstm.ts';
-import type { ParameterSet } from '#model/layers/parameters.ts';
 import { scaledNormal } from '#model/layers/scaled-normal.ts';
+import type { SpectralNorm, SpectralWeights } from '#model/layers/spectral-norm.ts';
 import type { Random } from '#model/random.ts';
 import type { FlatReports } from './report-rows.ts';
 
 /** Real reports are ids; generated ones come with the one-hot words [B, L, V] that carry their gradient. */
 export type JudgedReports = FlatReports & { readonly oneHot?: tf.Tensor3D };
 
+export interface ReportEncoderShape {
+  readonly vocabulary: number;
+  readonly embedding: number;
+  readonly hidden: number;
+  /** config.spectralNormOnLstm */
+  readonly normaliseLstm: boolean;
+}
+
 export class ReportEncoder {
   readonly #embedding: tf.Variable<tf.Rank.R2>;
   readonly #lstm: Lstm;
 
-  constructor(
-    parameters: ParameterSet,
-    shape: { readonly vocabulary: number; readonly embedding: number; readonly hidden: number },
-    random: Random,
-  ) {
-    const { vocabulary, embedding, hidden } = shape;
+  /** The embedding is never normalised, as y's is not in D_image; the LSTM's matrices are where the shape says so. */
+  constructor(spectral: SpectralNorm, shape: ReportEncoderShape, random: Random) {
+    const { vocabulary, embedding, hidden, normaliseLstm } = shape;
     const table = scaledNormal([vocabulary, embedding], 1, random);
-    this.#embedding = parameters.trainable('embedding', table) as tf.Variable<tf.Rank.R2>;
-    this.#lstm = new Lstm(parameters, 'lstm', embedding, hidden, random);
+    this.#embedding = spectral.parameters.trainable('embedding', table) as tf.Variable<tf.Rank.R2>;
+    this.#lstm = new Lstm(normaliseLstm ? spectral : spectral.parameters, 'lstm', embedding, hidden, random);
   }
 
   /** [B, H]; zeros for a report without a word. */
-  apply(reports: JudgedReports): tf.Tensor2D {
+  apply(reports: JudgedReports, weights: SpectralWeights): tf.Tensor2D {
     const { reports: batch, tokens, lengths, ids, oneHot } = reports;
     const [vocabulary, embedding] = this.#embedding.shape;
     // A row of the table is what its one-hot vector picks in a product: both kinds of report meet the same weights.
@@ -35,6 +40,6 @@ export class ReportEncoder {
         ? gatherRows(this.#embedding, ids)
         : tf.matMul<tf.Tensor2D>(tf.reshape(oneHot, [batch * tokens, vocabulary]), this.#embedding);
     const inTime = tf.transpose(tf.reshape(words, [batch, tokens, embedding]) as tf.Tensor3D, [1, 0, 2]); // [L, B, E]
-    return lastValid(this.#lstm.sequence(inTime), lengths);
+    return lastValid(this.#lstm.sequence(inTime, weights), lengths);
   }
 }

@@ -1,48 +1,151 @@
-/** An LSTM over time in one TensorFlow kernel each way: BlockLSTMV2 and BlockLSTMGradV2. */
+/**
+ * An LSTM over time on TensorFlow. Forward it is one kernel, BlockLSTMV2. Its own gradient, BlockLSTMGradV2, multiplies the
+ * transposed weights anew at every step and adds up their gradient step by step, which costs two to four times the rest of
+ * the layer; so the way back is written by hand: a step is the gates' kernel and one product, and what the steps have in
+ * common (the gradients of x, W_x, W_h and b) is one product each over all of them.
+ */
 import * as tf from '@tensorflow/tfjs-core';
+import { executeOp, opAttr } from '#model/backend/execute-op.ts';
 import { withGradient } from './custom-gradient.ts';
 import type { LstmRun, LstmState, LstmWeights } from './lstm.ts';
-import { floatType, type KernelAttribute, type NativeKernel } from './native.ts';
 
-const NO_PEEPHOLE: KernelAttribute = { name: 'use_peephole', kind: 'bool', value: false };
+const float = opAttr.type('T', 'float32');
+const noPeephole = opAttr.bool('use_peephole', false);
 /** A clip of 0 is none. */
-const NO_CLIP: KernelAttribute = { name: 'cell_clip', kind: 'float', value: 0 };
+const noClip = opAttr.float('cell_clip', 0);
 
 /** h [T, B, H] of x [T, B, I] from `state`; differentiable in x, the weights and the state. */
-export function nativeLstm(kernel: NativeKernel, x: tf.Tensor3D, weights: LstmWeights, state: LstmState): tf.Tensor3D {
-  const w = tf.concat([weights.wx, weights.wh], 0);
-  return withGradient<tf.Tensor3D>([x, w, weights.b, state.h, state.c], save => {
-    const inputs = kernelInputs(x, w, weights.b, state);
-    const outputs = forward(kernel, inputs);
-    save([...inputs, ...outputs]);
-    const gradient = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-      const given = [sequenceLength(x), ...saved, tf.zerosLike(dy), dy];
-      const gradients = kernel('BlockLSTMGradV2', [floatType(), NO_PEEPHOLE], given, 8);
-      const [dx, dc0, dh0, dw, , , , db] = gradients as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, ...tf.Tensor[]];
-      return [dx, dw, db as tf.Tensor, dh0, dc0];
+export function nativeLstm(x: tf.Tensor3D, weights: LstmWeights, state: LstmState): tf.Tensor3D {
+  const { wx, wh, b } = weights;
+  return withGradient<tf.Tensor3D>([x, wx, wh, b, state.h, state.c], save => {
+    const gates = forward(x, weights, state);
+    save([x, wx, wh, state.h, state.c, gates.hidden, ...stepwise(gates)]);
+    const gradient = (dy: tf.Tensor3D, saved: tf.Tensor[]) => {
+      const [input, toGates, recurrent, h0, c0, hidden, ...kept] = saved as [
+        tf.Tensor3D,
+        tf.Tensor2D,
+        tf.Tensor2D,
+        tf.Tensor2D,
+        tf.Tensor2D,
+        tf.Tensor3D,
+        ...tf.Tensor3D[],
+      ];
+      const back = backThroughTime(dy, recurrent, c0, kept);
+      const [steps, batch, inputs] = input.shape;
+      const rows = tf.reshape<tf.Rank.R2>(input, [steps * batch, inputs]);
+      const before = tf.reshape<tf.Rank.R2>(shifted(h0, hidden), [steps * batch, h0.shape[1]]);
+      const db = executeOp('BiasAddGrad', [float], [back.gates])[0] as tf.Tensor1D;
+      return [
+        tf.reshape(tf.matMul(back.gates, toGates, false, true), input.shape),
+        tf.matMul(rows, back.gates, true, false),
+        tf.matMul(before, back.gates, true, false),
+        db,
+        back.h,
+        back.c,
+      ];
     };
-    return { value: outputs[6] as tf.Tensor3D, gradient };
+    return { value: gates.hidden, gradient };
   });
 }
 
 /** The same with the state after the last step, and without a gradient. */
-export function nativeLstmRun(kernel: NativeKernel, x: tf.Tensor3D, weights: LstmWeights, state: LstmState): LstmRun {
-  const w = tf.concat([weights.wx, weights.wh], 0);
-  const outputs = forward(kernel, kernelInputs(x, w, weights.b, state));
-  const cells = outputs[1] as tf.Tensor3D;
-  const hidden = outputs[6] as tf.Tensor3D;
-  return { hidden, state: { h: lastStep(hidden), c: lastStep(cells) } };
+export function nativeLstmRun(x: tf.Tensor3D, weights: LstmWeights, state: LstmState): LstmRun {
+  const { cell, hidden } = forward(x, weights, state);
+  return { hidden, state: { h: lastStep(hidden), c: lastStep(cell) } };
 }
 
-/** i, cells, f, o, candidate, tanh(cell) and hidden, each [T, B, H]. */
-const forward = (kernel: NativeKernel, inputs: readonly tf.Tensor[]): tf.Tensor[] =>
-  kernel('BlockLSTMV2', [floatType(), NO_CLIP, NO_PEEPHOLE], [sequenceLength(inputs[0] as tf.Tensor), ...inputs], 7);
-
-/** In the kernel's order, with the peephole weights that it wants though it does not use them. */
-function kernelInputs(x: tf.Tensor, w: tf.Tensor, b: tf.Tensor, { h, c }: { h: tf.Tensor; c: tf.Tensor }): tf.Tensor[] {
-  const peephole = tf.zeros([h.shape[1] ?? 0]);
-  return [x, c, h, w, peephole, peephole, peephole, b];
+/** What BlockLSTMV2 gives, each [T, B, H]. */
+interface Gates {
+  readonly input: tf.Tensor3D;
+  readonly cell: tf.Tensor3D;
+  readonly forget: tf.Tensor3D;
+  readonly output: tf.Tensor3D;
+  readonly candidate: tf.Tensor3D;
+  /** tanh(cell) */
+  readonly cellOut: tf.Tensor3D;
+  readonly hidden: tf.Tensor3D;
 }
+
+function forward(x: tf.Tensor3D, { wx, wh, b }: LstmWeights, { h, c }: LstmState): Gates {
+  // Peephole weights are wanted though they are not used.
+  const none = tf.zeros([h.shape[1]]);
+  const given = [sequenceLength(x), x, c, h, tf.concat([wx, wh], 0), none, none, none, b];
+  const outputs = executeOp('BlockLSTMV2', [float, noClip, noPeephole], given, 7) as tf.Tensor3D[];
+  const [input, cell, forget, output, candidate, cellOut, hidden] = outputs as [
+    tf.Tensor3D,
+    tf.Tensor3D,
+    tf.Tensor3D,
+    tf.Tensor3D,
+    tf.Tensor3D,
+    tf.Tensor3D,
+    tf.Tensor3D,
+  ];
+  return { input, cell, forget, output, candidate, cellOut, hidden };
+}
+
+/** In the order in which LSTMBlockCellGrad takes them. */
+const stepwise = ({ input, cell, forget, output, candidate, cellOut }: Gates): tf.Tensor3D[] => [
+  input,
+  cell,
+  forget,
+  output,
+  candidate,
+  cellOut,
+];
+
+interface Back {
+  /** With respect to the gates before their nonlinearities, [T * B, 4H] in the order of LstmWeights. */
+  readonly gates: tf.Tensor2D;
+  /** With respect to the first state, [B, H]. */
+  readonly h: tf.Tensor2D;
+  readonly c: tf.Tensor2D;
+}
+
+/** @param kept as `stepwise` gives them */
+function backThroughTime(dy: tf.Tensor3D, wh: tf.Tensor2D, c0: tf.Tensor2D, kept: readonly tf.Tensor3D[]): Back {
+  const [steps, batch, width] = dy.shape;
+  // Transposed once: a product that transposes packs the weights at every step, and takes up to three times as long.
+  const swapped = swapGates(wh);
+  const transposed = tf.transpose(swapped);
+  // The kernel checks the shapes of x, h and the bias, and uses none of them.
+  const noInput = tf.zeros([batch, 0]);
+  const noPeep = tf.zeros([width]);
+  const noBias = tf.zeros([4 * width]);
+  const cells = unstacked(shifted(c0, kept[1] as tf.Tensor3D));
+  const parts = kept.map(unstacked);
+  const dys = unstacked(dy);
+  const dGates: tf.Tensor2D[] = [];
+  let dc: tf.Tensor2D = tf.zeros([batch, width]);
+  let dh = dys.at(-1) as tf.Tensor2D;
+  for (let t = steps - 1; t >= 0; t--) {
+    const before = cells[t] as tf.Tensor2D;
+    const constants = [noInput, before, before, swapped, noPeep, noPeep, noPeep, noBias];
+    const given = [...constants, ...parts.map(part => part[t] as tf.Tensor2D), dc, dh];
+    const [dCell, dGate] = executeOp('LSTMBlockCellGrad', [float, noPeephole], given, 5) as [tf.Tensor2D, tf.Tensor2D];
+    dGates[t] = dGate;
+    dc = dCell;
+    const recurrent = tf.matMul<tf.Tensor2D>(dGate, transposed);
+    dh = t === 0 ? recurrent : tf.add(recurrent, dys[t - 1] as tf.Tensor2D);
+  }
+  return { gates: swapGates(tf.concat2d(dGates, 0)), h: dh, c: dc };
+}
+
+/** LSTMBlockCellGrad has the candidate second and the forget gate third: [R, 4H] from one order to the other. */
+function swapGates(x: tf.Tensor2D): tf.Tensor2D {
+  const [input, second, third, output] = tf.split(x, 4, 1) as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+  return tf.concat2d([input, third, second, output], 1);
+}
+
+/** The values before each step: `first` [B, H], then all but the last of [T, B, H]. */
+const shifted = (first: tf.Tensor2D, sequence: tf.Tensor3D): tf.Tensor3D => {
+  const [steps] = sequence.shape;
+  const start = tf.expandDims<tf.Tensor3D>(first, 0);
+  return steps === 1 ? start : tf.concat3d([start, tf.slice3d(sequence, [0, 0, 0], [steps - 1, -1, -1])], 0);
+};
+
+/** [T, B, H] -> T times [B, H] */
+const unstacked = (sequence: tf.Tensor3D): tf.Tensor2D[] =>
+  sequence.shape[0] === 1 ? [lastStep(sequence)] : (tf.unstack(sequence) as tf.Tensor2D[]);
 
 /** [T, B, H] -> [B, H] */
 const lastStep = (sequence: tf.Tensor3D): tf.Tensor2D => {

@@ -1,11 +1,12 @@
 /** Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate of Gers et al. 2000) over whole sequences. */
 import * as tf from '@tensorflow/tfjs-core';
+import { hasNativeOps } from '#model/backend/execute-op.ts';
 import type { Random } from '#model/random.ts';
 import { composedLstm } from './lstm-composed.ts';
 import { nativeLstm, nativeLstmRun } from './lstm-native.ts';
-import { nativeKernel } from './native.ts';
 import type { ParameterSet } from './parameters.ts';
 import { LSTM_GAIN, scaledNormal } from './scaled-normal.ts';
+import type { SpectralNorm, SpectralWeights } from './spectral-norm.ts';
 
 /** The gates lie side by side in the order input, forget, candidate, output, each H wide (that of Keras and PyTorch). */
 export interface LstmWeights {
@@ -31,41 +32,59 @@ export interface LstmRun {
   readonly state: LstmState;
 }
 
+/** Who registers a layer's matrices: the network's parameters, or its spectral norms, for W_x and W_h each. */
+export type LstmOwner = ParameterSet | SpectralNorm;
+
 /** One layer. Time comes first, so that every step's rows lie together. */
 export class Lstm {
   readonly hidden: number;
-  readonly #weights: LstmWeights;
+  readonly #name: string;
+  readonly #bias: tf.Variable<tf.Rank.R1>;
+  /** Where no spectral norm owns the matrices. */
+  readonly #plain: LstmWeights | undefined;
 
   /** Registers "<name>/wx" [I, 4H], "<name>/wh" [H, 4H] and "<name>/b" [4H]. */
-  constructor(parameters: ParameterSet, name: string, inputs: number, hidden: number, random: Random) {
+  constructor(owner: LstmOwner, name: string, inputs: number, hidden: number, random: Random) {
     this.hidden = hidden;
+    this.#name = name;
     const initial = initialWeights(inputs, hidden, random);
-    this.#weights = {
-      wx: parameters.trainable(`${name}/wx`, initial.wx) as tf.Variable<tf.Rank.R2>,
-      wh: parameters.trainable(`${name}/wh`, initial.wh) as tf.Variable<tf.Rank.R2>,
-      b: parameters.trainable(`${name}/b`, initial.b) as tf.Variable<tf.Rank.R1>,
-    };
+    if ('parameters' in owner) {
+      owner.add(`${name}/wx`, initial.wx);
+      owner.add(`${name}/wh`, initial.wh);
+      this.#bias = owner.parameters.trainable(`${name}/b`, initial.b) as tf.Variable<tf.Rank.R1>;
+    } else {
+      const wx = owner.trainable(`${name}/wx`, initial.wx) as tf.Variable<tf.Rank.R2>;
+      const wh = owner.trainable(`${name}/wh`, initial.wh) as tf.Variable<tf.Rank.R2>;
+      this.#bias = owner.trainable(`${name}/b`, initial.b) as tf.Variable<tf.Rank.R1>;
+      this.#plain = { wx, wh, b: this.#bias };
+    }
   }
 
-  /** h [T, B, H] of x [T, B, I] from a state of zeros; differentiable. */
-  sequence(x: tf.Tensor3D): tf.Tensor3D {
-    const kernel = nativeKernel();
+  /**
+   * h [T, B, H] of x [T, B, I] from a state of zeros; differentiable.
+   * @param normalised the step's weights, where a spectral norm owns the matrices
+   */
+  sequence(x: tf.Tensor3D, normalised?: SpectralWeights): tf.Tensor3D {
     const state = this.zeroState(x.shape[1]);
-    return kernel === undefined
-      ? composedLstm(x, this.#weights, state).hidden
-      : nativeLstm(kernel, x, this.#weights, state);
+    const weights = this.#weights(normalised);
+    return hasNativeOps() ? nativeLstm(x, weights, state) : composedLstm(x, weights, state).hidden;
   }
 
   /** Continues a sequence by x [T, B, I], for decoding: no gradient passes. */
-  advance(x: tf.Tensor3D, state: LstmState): LstmRun {
-    const kernel = nativeKernel();
-    return kernel === undefined
-      ? composedLstm(x, this.#weights, state)
-      : nativeLstmRun(kernel, x, this.#weights, state);
+  advance(x: tf.Tensor3D, state: LstmState, normalised?: SpectralWeights): LstmRun {
+    const run = hasNativeOps() ? nativeLstmRun : composedLstm;
+    return run(x, this.#weights(normalised), state);
   }
 
   zeroState(batch: number): LstmState {
     return { h: tf.zeros([batch, this.hidden]), c: tf.zeros([batch, this.hidden]) };
+  }
+
+  #weights(normalised: SpectralWeights | undefined): LstmWeights {
+    if (this.#plain !== undefined) return this.#plain;
+    if (normalised === undefined) throw new Error(`the LSTM ${this.#name} needs its spectrally normalised weights`);
+    const matrix = (part: string) => normalised.get(`${this.#name}/${part}`) as tf.Tensor2D;
+    return { wx: matrix('wx'), wh: matrix('wh'), b: this.#bias };
   }
 }
 

@@ -120,3 +120,70 @@ test('D_joint sees the image', () => {
   });
   network.dispose();
 });
+
+describe('options', () => {
+  const built = (overrides: object) => {
+    const chosen = { ...config, ...overrides };
+    return {
+      D_report: new ReportDiscriminator(chosen, vocabulary.size, new Random('D')),
+      D_joint: new JointDiscriminator(chosen, vocabulary.size, new Random('D')),
+    };
+  };
+  const variableOf = (network: ReportDiscriminator | JointDiscriminator, name: string) =>
+    network.parameters.entries().get(`${network.parameters.prefix}/${name}`)?.variable;
+
+  test('spectralNormOnLstm divides W_x and W_h, each by its own norm', () => {
+    const plain = built({});
+    const normed = built({ spectralNormOnLstm: true });
+    for (const name of ['D_report', 'D_joint'] as const) {
+      const network = normed[name];
+      const judge = () =>
+        network instanceof JointDiscriminator ? network.forward(images(), flat) : network.forward(flat);
+      expect(variableOf(plain[name], 'lstm/wx/u')).toBeUndefined();
+      expect(network.parameters.count).toBe(plain[name].parameters.count);
+      for (let n = 0; n < 40; n++) network.beginStep();
+      const logits = () => tf.tidy(() => [...judge().dataSync()]);
+      const before = logits();
+      for (const [part, factor] of Object.entries({ wx: 5, wh: 0.2 })) {
+        const weight = variableOf(network, `lstm/${part}`) as tf.Variable;
+        expect(variableOf(network, `lstm/${part}/u`)?.shape).toEqual([4 * 8]);
+        tf.tidy(() => weight.assign(tf.mul(weight, factor)));
+      }
+      for (let n = 0; n < 2; n++) network.beginStep();
+      const after = logits();
+      // One norm over both would not undo two different factors.
+      expect(Math.max(...after.map((value, i) => Math.abs(value - (before[i] ?? Number.NaN))))).toBeLessThan(1e-4);
+      tf.tidy(() => {
+        const { grads } = tf.variableGrads(() => tf.sum(judge()), network.parameters.trainables);
+        for (const part of ['wx', 'wh']) {
+          const key = variableOf(network, `lstm/${part}`)?.name ?? '';
+          expect(tf.sum(tf.abs(grads[key] as tf.Tensor)).dataSync()[0]).toBeGreaterThan(0);
+        }
+      });
+    }
+    for (const network of [...Object.values(plain), ...Object.values(normed)]) network.dispose();
+  });
+
+  test('unpooled: every place of the image trunk enters the first linear layer', () => {
+    const joint = { ...config.jointDiscriminator, imageFeatures: 'unpooled' as const };
+    const { D_joint: network, ...rest } = built({ jointDiscriminator: joint });
+    // At 32 pixels the trunk ends with 8 x 8 places of 4 * 4 features; the report has 8.
+    const kernel = variableOf(network, 'hidden/kernel') as tf.Variable;
+    expect(kernel.shape).toEqual([8 * 8 * 16 + 8, 8]);
+    network.beginStep();
+    tf.tidy(() => {
+      const { grads } = tf.variableGrads(() => tf.sum(network.forward(images(), flat)), network.parameters.trainables);
+      const reached = tf.sum(tf.abs(grads[kernel.name] as tf.Tensor), 1).dataSync();
+      // ReLU leaves some features of some places at zero, but no place as a whole.
+      for (let place = 0; place < 64; place++) {
+        const features = reached.subarray(place * 16, (place + 1) * 16);
+        expect(
+          features.some(size => size > 0),
+          `place ${place}`,
+        ).toBe(true);
+      }
+    });
+    network.dispose();
+    for (const other of Object.values(rest)) other.dispose();
+  });
+});

@@ -4,7 +4,6 @@ import { loadBackend } from '#model/backend/load-backend.ts';
 import { Lstm, type LstmState, type LstmWeights, lastValid } from '#model/layers/lstm.ts';
 import { composedLstm } from '#model/layers/lstm-composed.ts';
 import { nativeLstm, nativeLstmRun } from '#model/layers/lstm-native.ts';
-import { type NativeKernel, nativeKernel } from '#model/layers/native.ts';
 import { ParameterSet } from '#model/layers/parameters.ts';
 import { Random } from '#model/random.ts';
 import { useNativeBackend } from '../../support/native-backend.ts';
@@ -155,19 +154,17 @@ describe.skipIf(!native)('native LSTM (where npm run setup prepared TensorFlow)'
     [12, 8, 16, 24],
   ])('values and gradients equal the composed ones: T %i, B %i, I %i, H %i', (...shape) => {
     const given = sample(...shape);
-    const kernel = nativeKernel() as NativeKernel;
-    const actual = evaluated(given, (...args) => nativeLstm(kernel, ...args));
+    const actual = evaluated(given, nativeLstm);
     expectClose(actual, evaluated(given, composed), 1e-4);
   });
 
   test('the state after the last step equals the composed one; handles and tensors do not grow', () => {
-    const kernel = nativeKernel() as NativeKernel;
     const given = sample(4, 3, 2, 5);
     const before = tf.memory().numTensors;
     const run = () =>
       tf.tidy(() => {
         const args = arranged(given.values.map((values, i) => tf.tensor(values, given.shapes[i])));
-        const states = [nativeLstmRun(kernel, ...args).state, composedLstm(...args).state];
+        const states = [nativeLstmRun(...args).state, composedLstm(...args).state];
         return states.map(({ h, c }) => [...h.dataSync(), ...c.dataSync()]);
       });
     const [actual = [], expected = []] = run();
