@@ -8,7 +8,8 @@ import type { ImageEncoder } from '../emixer/image-encoder.ts';
 import { maskedBinaryLoss } from '../losses.ts';
 import { Adam } from '../optimiser/adam.ts';
 import { BatchStream } from './batches.ts';
-import { inSplit, isLabelled, type TrainingData, type TrainingRecord } from './dataset.ts';
+import { isLabelled, type TrainingData, type TrainingRecord } from './dataset.ts';
+import { trainingRecords } from './labelled-subset.ts';
 import { minimise } from './minimise.ts';
 import { imageTensor } from './tensors.ts';
 import type { StreamKeys, Trainer } from './trainer.ts';
@@ -23,7 +24,7 @@ export class EncoderTrainer implements Trainer {
 
   /** @param stream distinguishes the encoders of one site: F's, and the independent one that FID is measured with */
   constructor(encoder: ImageEncoder, config: ModelConfig, data: TrainingData, keys: StreamKeys, stream: string) {
-    const labelled = inSplit(data, 'train').filter(isLabelled);
+    const labelled = trainingRecords(data, config.labelledFraction, keys).filter(isLabelled);
     const { pretrainingRate: rate, clipNorm } = config.optimiser;
     this.#encoder = encoder;
     this.#data = data;

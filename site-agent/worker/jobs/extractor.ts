@@ -35,7 +35,8 @@ export async function trainExtractor(
   if (there) return;
   const { config, data, keys } = context;
   const encoder = emptyExtractor(context);
-  const trainer = new EncoderTrainer(encoder, config, data, keys, 'extractor');
+  // Every label, whatever share of them the run may use: FIDs of runs with different shares can be compared.
+  const trainer = new EncoderTrainer(encoder, { ...config, labelledFraction: 1 }, data, keys, 'extractor');
   try {
     const { steps } = job.run.encoderPretraining;
     for (let step = 0; step < steps; step++) {
