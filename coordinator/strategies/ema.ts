@@ -1,4 +1,5 @@
 /** The exponential moving average of the global weights, kept on the coordinator. */
+import { emaDecayAt } from '#model/training/ema-decay.ts';
 import { floats } from './fedavg.ts';
 
 /**
@@ -7,7 +8,7 @@ import { floats } from './fedavg.ts';
  */
 export function emaDecayOver(decay: number, stepsBefore: number, steps: number): number {
   let product = 1;
-  for (let n = stepsBefore + 1; n <= stepsBefore + steps; n++) product *= Math.min(decay, (1 + n) / (10 + n));
+  for (let n = stepsBefore + 1; n <= stepsBefore + steps; n++) product *= emaDecayAt(decay, n);
   return product;
 }
 

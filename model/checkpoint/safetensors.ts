@@ -13,6 +13,7 @@ export type { SafetensorsEntry };
 /** Ours; the format allows 100 MB. 20,000 tensors need 4 MB. */
 export const MAX_HEADER_BYTES = 16 * 1024 * 1024;
 const STREAM_BYTES = 1024 * 1024;
+const GATHERED_BYTES = 8 * 1024 * 1024;
 
 export interface TensorToWrite {
   readonly name: string;
@@ -49,8 +50,10 @@ export async function writeSafetensors(
   try {
     const file = await open(temporary, 'w');
     try {
-      await file.writeFile(header);
-      for (const tensor of sorted) await writeTensor(file, tensor);
+      const out = new GatheredWrites(file);
+      await out.write(header);
+      for (const tensor of sorted) await writeTensor(out, tensor);
+      await out.flush();
       await file.sync();
     } finally {
       await file.close();
@@ -91,13 +94,41 @@ function encodeHeader(sorted: readonly TensorToWrite[], metadata: Readonly<Recor
   return Buffer.concat([length, padded]);
 }
 
-async function writeTensor(file: FileHandle, { name, dtype, shape, data }: TensorToWrite): Promise<void> {
+/**
+ * Small pieces go to the disk together: a network has hundreds of small tensors, and each write of a program that computes
+ * in between waits for a turn of the event loop.
+ */
+class GatheredWrites {
+  readonly #file: FileHandle;
+  #pieces: Uint8Array[] = [];
+  #bytes = 0;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  async write(piece: Uint8Array): Promise<void> {
+    this.#pieces.push(piece);
+    this.#bytes += piece.byteLength;
+    if (this.#bytes >= GATHERED_BYTES) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    this.#bytes = 0;
+    // Not writev: it may write less than it was given.
+    await this.#file.writeFile(pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces));
+  }
+}
+
+async function writeTensor(out: GatheredWrites, { name, dtype, shape, data }: TensorToWrite): Promise<void> {
   const expected = elementCount(shape) * elementBytes(dtype);
   let written = 0;
   for await (const piece of data instanceof Uint8Array ? [data] : data) {
     written += piece.byteLength;
     if (written > expected) break;
-    await file.writeFile(piece);
+    await out.write(piece);
   }
   if (written !== expected) {
     const came = written > expected ? 'more' : String(written);

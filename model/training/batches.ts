@@ -37,6 +37,8 @@ export class BatchStream {
     // A failed read-ahead is reported by the step that asks for it, not as an unhandled rejection.
     next.catch(() => undefined);
     this.#ahead = { batchIndex: batchIndex + 1, batch: next };
+    const positions = batch.records.map(record => record.index);
+    this.#data.onBatch?.({ stream: String(this.#keys.at(-1)), batchIndex, positions });
     return batch;
   }
 

@@ -16,6 +16,16 @@ export interface TrainingData {
   readonly imageChannels: number;
   /** Pixels of the records at these indices, [N, H, W, C], 0..255; read from disk, never all at once. */
   readImages(indices: readonly number[]): Promise<Uint8Array>;
+  /** Told of every batch that a step takes, so that a step that goes wrong can say which records it saw. */
+  readonly onBatch?: (use: BatchUse) => void;
+}
+
+export interface BatchUse {
+  /** Which of the stage's streams, e.g. "pairs". */
+  readonly stream: string;
+  readonly batchIndex: number;
+  /** Positions in the pixel file. */
+  readonly positions: readonly number[];
 }
 
 /** y for the projection and for G: 1 where positive, 0 elsewhere. Only meaningful where `isLabelled`. */

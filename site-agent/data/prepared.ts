@@ -1,7 +1,9 @@
 /** A site's prepared set on disk: a flat pixel file read at positions, records as JSON lines, a manifest. */
 import { createHash } from 'node:crypto';
-import { open, readFile, rm, stat } from 'node:fs/promises';
+import { closeSync, openSync, read } from 'node:fs';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { type Static, Type } from 'typebox';
 import { FedError } from '#proto/errors.ts';
@@ -131,6 +133,12 @@ function parseLines(bytes: Buffer): PreparedRecord[] {
   return records;
 }
 
+const readAt = promisify(read);
+
+/**
+ * Every read is under way before this first waits: the next batch then arrives while TensorFlow computes, during which
+ * nothing else of this program can run.
+ */
 async function readImages(
   path: string,
   checks: Buffer,
@@ -138,9 +146,9 @@ async function readImages(
   indices: readonly number[],
 ): Promise<Uint8Array> {
   const result = new Uint8Array(indices.length * imageBytes);
-  const file = await open(path);
+  const file = openSync(path, 'r');
+  const reads: Promise<void>[] = [];
   try {
-    const reads: Promise<void>[] = [];
     for (let at = 0; at < indices.length; ) {
       const first = indices[at] as number;
       // Neighbours on disk are read at once.
@@ -151,7 +159,7 @@ async function readImages(
       }
       const into = result.subarray(at * imageBytes, (at + run) * imageBytes);
       reads.push(
-        file.read(into, 0, into.length, first * imageBytes).then(({ bytesRead }) => {
+        readAt(file, into, 0, into.length, first * imageBytes).then(({ bytesRead }) => {
           if (bytesRead !== into.length) throw corrupt('pixels.u8 is truncated');
         }),
       );
@@ -159,7 +167,9 @@ async function readImages(
     }
     await Promise.all(reads);
   } finally {
-    await file.close();
+    // A number that is closed under a read may already be another file's.
+    await Promise.allSettled(reads);
+    closeSync(file);
   }
   for (const [at, index] of indices.entries()) {
     const image = result.subarray(at * imageBytes, (at + 1) * imageBytes);
