@@ -54,6 +54,39 @@ export const integer = (
   },
 });
 
+/** The same, undefined where nothing is given. */
+export const optionalInteger = (
+  placeholder: string,
+  description: string,
+  bounds: { readonly minimum: number; readonly maximum: number },
+): OptionSpec<number | undefined> => ({
+  kind: 'value',
+  placeholder,
+  description,
+  parse: (texts, flag) => {
+    const given = single(texts, flag);
+    return given === undefined ? undefined : parseInteger(given, flag, bounds.minimum, bounds.maximum);
+  },
+});
+
+/** One of a few words. */
+export const choice = <T extends string>(
+  placeholder: string,
+  description: string,
+  choices: readonly T[],
+  fallback: T,
+): OptionSpec<T> => ({
+  kind: 'value',
+  placeholder,
+  description: `${description}: ${choices.join(' or ')} (default ${fallback})`,
+  parse: (texts, flag) => {
+    const given = single(texts, flag) ?? fallback;
+    const chosen = choices.find(word => word === given);
+    if (chosen !== undefined) return chosen;
+    throw usage(`${flag} is "${given}"; expected ${choices.join(' or ')}`, 'correct the value');
+  },
+});
+
 export const flag = (description: string): OptionSpec<boolean> => ({
   kind: 'flag',
   placeholder: '',

@@ -9,23 +9,11 @@ import {
   type ImagePlan,
   Z_CHUNK,
 } from './emixer/architecture.ts';
-
-export interface NetworkCost {
-  /** Trainable scalars. */
-  readonly parameters: number;
-  /** 10^9 multiply-adds of one image's forward pass, each layer as the paper writes it. */
-  readonly gmacs: number;
-}
+import { type Cost, conv, linear, type NetworkCost, network, total } from './network-cost.ts';
 
 export interface ImageNetworkCosts {
   readonly generator: NetworkCost;
   readonly imageDiscriminator: NetworkCost;
-}
-
-/** Scalars and multiply-adds of a part. */
-interface Cost {
-  readonly parameters: number;
-  readonly macs: number;
 }
 
 /** Parameters and multiply-adds of G and of D_image (with rotation head, without label head). */
@@ -61,18 +49,23 @@ function generatorCost(config: ModelConfig): NetworkCost {
 function discriminatorCost(config: ModelConfig): NetworkCost {
   const plan = discriminatorPlan(config);
   const features = plan.blocks.at(-1)?.outputs ?? 0;
-  const blocks = plan.blocks.map((block, i) => {
-    const { inputs, outputs, from } = block;
-    return total([conv(3, inputs, outputs, from), conv(3, outputs, outputs, from), shortcut(block, i === 0)]);
-  });
   return network([
-    ...blocks,
+    discriminatorBlocks(plan),
     attention(plan),
     linear(features, 1, true),
     linear(config.labels, features, false),
     linear(features, 4, true),
   ]);
 }
+
+/** The residual blocks of D_image, or of the image trunk of D_joint. */
+export const discriminatorBlocks = ({ blocks }: ImagePlan): Cost =>
+  total(
+    blocks.map((block, i) => {
+      const { inputs, outputs, from } = block;
+      return total([conv(3, inputs, outputs, from), conv(3, outputs, outputs, from), shortcut(block, i === 0)]);
+    }),
+  );
 
 /** The first block pools before its 1x1 convolution, the others after it; where nothing changes there is none. */
 function shortcut({ inputs, outputs, from, to }: BlockPlan, first: boolean): Cost {
@@ -88,24 +81,4 @@ function attention({ blocks, attentionAfter }: ImagePlan): Cost {
   const weights = 2 * channels * (channels / 8) + 2 * channels * (channels / 2);
   const scores = places * (places / 4) * (channels / 8 + channels / 2);
   return { parameters: weights + 1, macs: places * weights + scores };
-}
-
-const conv = (size: number, inputs: number, outputs: number, side: number): Cost => ({
-  parameters: size ** 2 * inputs * outputs + outputs,
-  macs: size ** 2 * inputs * outputs * side ** 2,
-});
-
-const linear = (inputs: number, outputs: number, bias: boolean): Cost => ({
-  parameters: inputs * outputs + (bias ? outputs : 0),
-  macs: inputs * outputs,
-});
-
-const total = (parts: readonly Cost[]): Cost => ({
-  parameters: parts.reduce((sum, part) => sum + part.parameters, 0),
-  macs: parts.reduce((sum, part) => sum + part.macs, 0),
-});
-
-function network(parts: readonly Cost[]): NetworkCost {
-  const { parameters, macs } = total(parts);
-  return { parameters, gmacs: macs / 1e9 };
 }
