@@ -1,14 +1,34 @@
 /** Words of many sentences drawn side by side, off the gradient tape. */
 import * as tf from '@tensorflow/tfjs-core';
+import type { ModelConfig } from '#model/config.ts';
 import { gatherRows } from '#model/layers/gather-rows.ts';
 import { offTape } from '#model/layers/off-tape.ts';
 import type { Random } from '#model/random.ts';
-import { END, PAD, START, UNKNOWN } from '#model/text/vocabulary.ts';
+import { END } from '#model/text/vocabulary.ts';
+import { forbiddenAt } from './allowed-words.ts';
+import { searchSentences } from './beam-search.ts';
 import { gumbelNoise } from './gumbel.ts';
-import type { WordDecoder } from './word-decoder.ts';
+import { nucleus, wordsAt } from './nucleus.ts';
+import type { StepwiseDecoder } from './word-decoder.ts';
 
-/** Greedy, or drawn from softmax(logits / temperature) with this stream's noise. */
-export type Drawing = 'greedy' | { readonly temperature: number; readonly random: Random };
+/** How words are chosen. */
+export type Drawing =
+  | 'greedy'
+  | {
+      /** Words are drawn from softmax(logits / temperature) with this stream's noise. */
+      readonly temperature: number;
+      readonly random: Random;
+      /** Only from the likeliest words that have this much probability together (nucleus.ts); all of them by default. */
+      readonly topP?: number;
+    }
+  /** Beam search (beam-search.ts). */
+  | { readonly beams: number };
+
+/** The drawing that a configuration asks for. @param random of `sample` */
+export function drawingOf({ method, temperature, topP, beams }: ModelConfig['decoding'], random: Random): Drawing {
+  if (method === 'greedy') return 'greedy';
+  return method === 'beam' ? { beams } : { temperature, topP, random };
+}
 
 export interface SampledSentences {
   /** [steps, N]; END ends a sentence, PAD follows it. */
@@ -17,23 +37,30 @@ export interface SampledSentences {
   readonly steps: number;
 }
 
-/** What a word decoder must never say; on the first step not END either, for no sentence is empty. */
-const FORBIDDEN = [PAD, START, UNKNOWN];
-const NEVER = -1e9;
-
 /** What is added to the logits of a step, [N, V] or [1, V], before the largest is chosen; `alive` are the rows that count. */
 type Observer = (noise: tf.Tensor2D, alive: Int32Array) => void;
 
-/**
- * Draws up to `maxWords` words for each of the first `count` topics [N, E]; the rows after them stay PAD.
- * @param observe sees every step's noise, what is forbidden included, before the step's tensors are freed
- */
-export function sampleSentences(
-  decoder: WordDecoder,
+/** Up to `maxWords` words for each of the first `count` topics [N, E]; the rows after them stay PAD. */
+export const sampleSentences = (
+  decoder: StepwiseDecoder,
   topics: tf.Tensor2D,
   count: number,
   maxWords: number,
   drawing: Drawing,
+): SampledSentences =>
+  typeof drawing === 'object' && 'beams' in drawing
+    ? searchSentences(decoder, topics, count, maxWords, drawing.beams)
+    : chooseSentences(decoder, topics, count, maxWords, drawing);
+
+type Choosing = Exclude<Drawing, { readonly beams: number }>;
+
+/** @param observe sees every step's noise, what is forbidden included, before the step's tensors are freed */
+function chooseSentences(
+  decoder: StepwiseDecoder,
+  topics: tf.Tensor2D,
+  count: number,
+  maxWords: number,
+  drawing: Choosing,
   observe?: Observer,
 ): SampledSentences {
   const columns = topics.shape[0];
@@ -43,12 +70,7 @@ export function sampleSentences(
   let steps = 0;
   while (steps < maxWords && alive.length > 0) {
     const { logits } = decoding;
-    const chosen = readInt32(() => {
-      const noise = noiseOf(columns, decoder.vocabulary, steps, drawing);
-      observe?.(noise, alive);
-      const scaled = drawing === 'greedy' ? logits : tf.mul<tf.Tensor2D>(logits, 1 / drawing.temperature);
-      return tf.argMax(tf.add(scaled, noise), 1);
-    });
+    const chosen = readInt32(() => choose(logits, steps, drawing, noise => observe?.(noise, alive)));
     const words = ids.subarray(steps * columns, (steps + 1) * columns);
     for (const n of alive) words[n] = chosen[n] ?? END;
     alive = alive.filter(n => words[n] !== END);
@@ -70,7 +92,7 @@ export interface DrawnSentences extends SampledSentences {
 
 /** The same at temperature 1, with the noise: argmax(logits + noise) again gives these words. */
 export function drawSentences(
-  decoder: WordDecoder,
+  decoder: StepwiseDecoder,
   topics: tf.Tensor2D,
   count: number,
   maxWords: number,
@@ -82,7 +104,7 @@ export function drawSentences(
   const noise = offTape(() => {
     const kept: tf.Tensor2D[] = [];
     let words = 0;
-    sampled = sampleSentences(decoder, topics, count, maxWords, { temperature: 1, random }, (stepNoise, alive) => {
+    sampled = chooseSentences(decoder, topics, count, maxWords, { temperature: 1, random }, (stepNoise, alive) => {
       for (const n of alive) noiseRowOf[kept.length * columns + n] = words++;
       kept.push(tf.keep(gatherRows(stepNoise, alive)));
     });
@@ -100,9 +122,24 @@ function readInt32(compute: () => tf.Tensor): Int32Array {
   return values;
 }
 
-function noiseOf(rows: number, vocabulary: number, step: number, drawing: Drawing): tf.Tensor2D {
-  const forbidden = new Float32Array(vocabulary);
-  for (const id of step === 0 ? [...FORBIDDEN, END] : FORBIDDEN) forbidden[id] = NEVER;
-  const never = tf.tensor2d(forbidden, [1, vocabulary]);
-  return drawing === 'greedy' ? never : tf.add(gumbelNoise(rows, vocabulary, drawing.random), never);
+/** The word [N] that each row of logits [N, V] gives at this step. */
+function choose(
+  logits: tf.Tensor2D,
+  step: number,
+  drawing: Choosing,
+  observe: (noise: tf.Tensor2D) => void,
+): tf.Tensor1D {
+  const [rows, vocabulary] = logits.shape;
+  const forbidden = forbiddenAt(step, vocabulary);
+  if (drawing === 'greedy') return tf.argMax(tf.add(logits, forbidden), 1);
+  const { temperature, random, topP = 1 } = drawing;
+  const scaled = tf.mul<tf.Tensor2D>(logits, 1 / temperature);
+  const noise = gumbelNoise(rows, vocabulary, random);
+  if (topP < 1) {
+    const inside = nucleus(tf.add(scaled, forbidden), topP);
+    return wordsAt(inside, tf.argMax(tf.add(inside.logits, noise), 1));
+  }
+  const offsets = tf.add<tf.Tensor2D>(noise, forbidden);
+  observe(offsets);
+  return tf.argMax(tf.add(scaled, offsets), 1);
 }

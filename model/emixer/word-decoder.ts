@@ -17,8 +17,18 @@ export interface WordDecoderShape {
   readonly layers: number;
 }
 
+/** What drawing and searching words needs of a decoder. */
+export interface StepwiseDecoder {
+  /** V */
+  readonly vocabulary: number;
+  /** Where decoding of topics [N, E] begins. */
+  begin(topics: tf.Tensor2D): Decoding;
+  /** One word [N] further. */
+  next(before: Decoding, words: Int32Array): Decoding;
+}
+
 /** Inputs are the topic, START, then words; from START on, every step predicts the next word. */
-export class WordDecoder {
+export class WordDecoder implements StepwiseDecoder {
   readonly vocabulary: number;
   readonly #embedding: tf.Variable<tf.Rank.R2>;
   readonly #layers: readonly Lstm[];

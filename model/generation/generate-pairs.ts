@@ -1,17 +1,16 @@
 /** Synthetic pairs (paper, section 3.1): I^ = G(z, y), S^ = F(I^). */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Emixer } from '../emixer/emixer.ts';
+import { drawingOf } from '../emixer/report-sampling.ts';
 import { Random } from '../random.ts';
 import { joinReport } from '../text/report-cleaner.ts';
 import { drawLabels, drawNoise, pixelsOf } from '../training/tensors.ts';
 import type { LabelDistribution } from './label-distribution.ts';
 import type { SyntheticBatch } from './synthetic-file.ts';
 
-/** Below 1, so that a decoder trained for minutes does not wander; greedy would write one report for every image. */
-const TEMPERATURE = 0.7;
-
 /**
- * Batches of pairs at constant memory, the same for the same seed and batch size. G must have been made standing.
+ * Batches of pairs at constant memory, the same for the same seed and batch size. G must have been made standing; F writes
+ * as the configuration's `decoding` says.
  * @param labels where y comes from
  */
 export function* generatePairs(
@@ -24,14 +23,14 @@ export function* generatePairs(
   },
 ): Generator<SyntheticBatch> {
   const { count, batchSize, labels, seed } = options;
-  const { generator, encoder, reportGenerator, vocabulary } = model;
+  const { config, generator, encoder, reportGenerator, vocabulary } = model;
   for (let done = 0; done < count; done += batchSize) {
     const batch = Math.min(batchSize, count - done);
     const random = new Random(seed, 'pairs', done);
     yield tf.tidy(() => {
       const y = drawLabels(batch, labels, random);
       const images = generator.forward(drawNoise(batch, generator.zLength, random), y, { training: false });
-      const grid = reportGenerator.decode(encoder.features(images), { temperature: TEMPERATURE, random });
+      const grid = reportGenerator.decode(encoder.features(images), drawingOf(config.decoding, random));
       const reports = vocabulary.decode(grid).map(joinReport);
       return { pixels: pixelsOf(images), labels: Uint8Array.from(y.dataSync()), reports };
     });
