@@ -37,7 +37,10 @@ export default defineConfig({
       reportOnFailure: true,
     },
     projects: [
-      project('unit', ['test/{proto,privacy,model,coordinator,site-agent,cli,scripts,docs}/**/*.test.ts'], 30_000),
+      project('unit', ['test/{proto,privacy,model,coordinator,site-agent,cli,scripts,docs}/**/*.test.ts'], 30_000, {
+        exclude: ['**/*.slow.test.ts'],
+      }),
+      project('slow', ['test/**/*.slow.test.ts'], 600_000),
       project('contract', ['test/contract/**/*.test.ts'], 60_000),
       project('e2e', ['test/e2e/**/*.test.ts'], 240_000, {
         globalSetup: ['test/support/e2e-folder.ts'],
