@@ -3,8 +3,10 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withContentHash } from '#model/checkpoint/content-hash.ts';
+import { modelMetadata } from '#model/checkpoint/model-file.ts';
 import { type TensorToWrite, writeSafetensors } from '#model/checkpoint/safetensors.ts';
-import { canonicalJson, runHash } from '#model/federated.ts';
+import { runHash } from '#model/federated.ts';
 import { decide, type GateReport, type SiteSubmission } from '#privacy/audit/gate.ts';
 import { reportHtml } from '#privacy/audit/report-html.ts';
 import { parseSiteAudit } from '#privacy/audit/site-audit-schema.ts';
@@ -38,7 +40,7 @@ export async function concludeRun(
   await mkdir(partial, { recursive: true, mode: 0o700 });
   const modelPath = join(partial, 'model.safetensors');
   const syntheticPath = join(partial, 'synthetic.safetensors');
-  await writeSafetensors(modelPath, tensorsOf(generated.model, files), await describe(state, files));
+  await writeSafetensors(modelPath, tensorsOf(generated.model, files), await describe(state, files, generated.model));
   await writeSafetensors(syntheticPath, tensorsOf(generated.synthetic, files), { run_id: state.runId });
   const audited = await generatedSha256(generated.synthetic, tensor => chunksOf(tensor, files));
   const report = decide(await submissions(state, files, audits, audited), {
@@ -87,16 +89,25 @@ async function* chunksOf(tensor: TensorEntry, { global }: RunFiles): AsyncGenera
   for (const address of tensor.chunkSha256) yield await global.get(address.toString('hex'));
 }
 
-/** What is needed to generate with the model alone. */
-async function describe(state: RunState, files: RunFiles): Promise<Record<string, string>> {
+/** What is needed to generate with the model alone, and to see that it is this one. */
+async function describe(
+  state: RunState,
+  files: RunFiles,
+  { tensors, chunkBytes }: Manifest,
+): Promise<Record<string, string>> {
   const vocabulary = state.vocabulary ? await readVocabulary(files, state.vocabulary.sha256) : [];
-  return {
+  const metadata = {
     run_id: state.runId,
     run_sha256: runHash(state.config).toString('hex'),
-    run_config: canonicalJson(state.config),
-    vocabulary: JSON.stringify(vocabulary),
-    statistics: canonicalJson(state.statistics ?? {}),
+    ...modelMetadata(state.config, vocabulary, state.statistics),
   };
+  const hashed = tensors.map(({ name, dtype, shape, chunkSha256 }) => ({
+    name,
+    dtype: dtypeOf(dtype),
+    shape,
+    chunks: chunkSha256.map(hash => hash.toString('hex')),
+  }));
+  return withContentHash(metadata, hashed, chunkBytes);
 }
 
 async function fileSha256(path: string): Promise<string> {

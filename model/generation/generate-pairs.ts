@@ -14,17 +14,19 @@ import type { SyntheticBatch } from './synthetic-file.ts';
  * @param labels where y comes from
  */
 export function* generatePairs(
-  model: Emixer,
+  model: Pick<Emixer, 'config' | 'vocabulary' | 'generator' | 'encoder' | 'reportGenerator'>,
   options: {
     readonly count: number;
+    /** Pairs that are there already, a multiple of batchSize; 0 by default. */
+    readonly from?: number;
     readonly batchSize: number;
     readonly labels: LabelDistribution;
     readonly seed: number;
   },
 ): Generator<SyntheticBatch> {
-  const { count, batchSize, labels, seed } = options;
+  const { count, from = 0, batchSize, labels, seed } = options;
   const { config, generator, encoder, reportGenerator, vocabulary } = model;
-  for (let done = 0; done < count; done += batchSize) {
+  for (let done = from; done < count; done += batchSize) {
     const batch = Math.min(batchSize, count - done);
     const random = new Random(seed, 'pairs', done);
     yield tf.tidy(() => {

@@ -3,7 +3,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { verifyAuditLog } from '#coordinator/commands.ts';
-import { openSafetensors } from '#model/checkpoint/safetensors.ts';
+import { openModelFile } from '#model/checkpoint/model-file.ts';
+import { resolveModelConfig } from '#model/config.ts';
 import {
   createTestRun,
   enrolTestSites,
@@ -51,10 +52,12 @@ describe('a federated run', () => {
     expect(run.vocabularyTokens).toBe(2);
     expect(sites.flatMap(site => site.errors)).toEqual([]);
 
-    const model = await openSafetensors(join(run.out as string, 'withheld', 'model.safetensors'));
-    expect([...model.entries.keys()]).toEqual(['F/decoder/b', 'F/encoder/w', 'G/w']);
-    expect(JSON.parse(model.metadata['vocabulary'] as string)).toEqual(['heart', 'lungs']);
-    await model.close();
+    const model = await openModelFile(join(run.out as string, 'withheld', 'model.safetensors'));
+    expect(model.tensors.map(({ name }) => name)).toEqual(['F/decoder/b', 'F/encoder/w', 'G/w']);
+    expect(model.vocabulary.tokens).toEqual(['heart', 'lungs']);
+    expect(model.config).toEqual(resolveModelConfig('phantom32'));
+    expect(Object.keys(model.labelTotals).length).toBeGreaterThan(0);
+    await model.file.close();
     const audit = JSON.parse(await readFile(join(run.out as string, 'withheld', 'audit.json'), 'utf8'));
     expect(audit.verdict).toBe('insufficient-evidence');
     // All three audited the very set that was written.

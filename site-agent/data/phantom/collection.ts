@@ -1,14 +1,12 @@
 /** A phantom collection on disk, in the layout in which a hospital finds MIMIC-CXR-JPG (reports laid beside). */
-import { createWriteStream } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { createGzip } from 'node:zlib';
 import sharp from 'sharp';
 import { LABELS } from '#model/labels.ts';
 import { Random } from '#model/random.ts';
 import { FedError } from '#proto/errors.ts';
+import { studyPath, writeTable } from '../mimic-cxr-jpg-writer.ts';
 import { FIELD_SIZE } from './field.ts';
 import { DEFAULT_PRIOR, type LabelPrior } from './findings.ts';
 import { drawPatient, type PhantomStudy } from './patient.ts';
@@ -40,11 +38,9 @@ export async function writePhantomCollection(options: PhantomOptions): Promise<P
     throw new FedError('USAGE', `expected 1 to 100000 patients, got ${patients}`, 'choose how many patients to draw');
   }
   const first = 10_000_000 + new Random('phantom ids', seed).integer(800_000);
-  const split: string[] = ['dicom_id,study_id,subject_id,split'];
-  const chexpert: string[] = [['subject_id', 'study_id', ...LABELS].join(',')];
-  const metadata: string[] = [
-    'dicom_id,subject_id,study_id,PerformedProcedureStepDescription,ViewPosition,Rows,Columns,StudyDate,StudyTime',
-  ];
+  const split: string[] = [];
+  const chexpert: string[] = [];
+  const metadata: string[] = [];
   const counts = { patients: 0, studies: 0, images: 0 };
   const writing = new Set<Promise<void>>();
   for (let index = 0; index < patients; index++) {
@@ -53,7 +49,7 @@ export async function writePhantomCollection(options: PhantomOptions): Promise<P
     const patient = drawPatient(seed, index, prior);
     const subset = index % 20 === 18 ? 'validate' : index % 20 === 19 ? 'test' : 'train';
     for (const study of patient.studies) {
-      const folder = path.join(out, 'files', `p${subject.slice(0, 2)}`, `p${subject}`, `s${study.id}`);
+      const folder = path.join(out, studyPath(subject, study.id));
       await mkdir(folder, { recursive: true });
       await writeFile(`${folder}.txt`, study.report.text);
       chexpert.push([subject, study.id, ...LABELS.map(label => cell(study, label))].join(','));
@@ -98,12 +94,4 @@ async function writeJpeg(file: string, pixels: Uint8Array): Promise<void> {
 function cell(study: PhantomStudy, label: (typeof LABELS)[number]): string {
   const value = study.report.labels[label];
   return value === undefined || value === null ? '' : value.toFixed(1);
-}
-
-async function writeTable(out: string, name: string, lines: readonly string[]): Promise<void> {
-  const file = path.join(out, `mimic-cxr-2.0.0-${name}.csv.gz`);
-  const rows = function* () {
-    for (const line of lines) yield `${line}\n`;
-  };
-  await pipeline(rows, createGzip(), createWriteStream(file));
 }
