@@ -6,7 +6,7 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { FedError } from '#proto/errors.ts';
 import { elementBytes, elementCount, type TensorDtype } from '#proto/manifest.ts';
-import { parseHeader, type SafetensorsEntry } from './safetensors-header.ts';
+import { type ForeignEntry, parseHeader, type SafetensorsEntry, type SafetensorsHeader } from './safetensors-header.ts';
 
 export type { SafetensorsEntry };
 
@@ -28,6 +28,8 @@ export interface SafetensorsFile {
   /** By name, in the order of names. */
   readonly entries: ReadonlyMap<string, SafetensorsEntry>;
   readonly metadata: Readonly<Record<string, string>>;
+  /** Tensors of types that cannot be read, where `acceptForeign` let them pass. */
+  readonly foreign: readonly ForeignEntry[];
   /** @throws FedError NOT_FOUND without such a tensor, FILE_CORRUPT when the file has shrunk */
   read(name: string): Promise<Uint8Array>;
   /** The tensor's bytes in pieces of at most `chunkBytes`. @throws as read */
@@ -141,9 +143,13 @@ async function writeTensor(out: GatheredWrites, { name, dtype, shape, data }: Te
 
 /**
  * Opens and checks a file; the header is bounded before it is read.
+ * @param options.acceptForeign for files of other software: tensors of types that are not read here are listed in `foreign`
  * @throws FedError NOT_FOUND without the file, FILE_CORRUPT on anything that is not a well-formed safetensors file
  */
-export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+export async function openSafetensors(
+  path: string,
+  options: { readonly acceptForeign?: boolean } = {},
+): Promise<SafetensorsFile> {
   const file = await openForReading(path);
   try {
     const { size } = await file.stat();
@@ -154,8 +160,8 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     }
     const dataStart = 8 + Number(headerBytes);
     const header = await readExactly(file, 8, Number(headerBytes), path);
-    const { entries, metadata } = parseHeader(header, dataStart, size, reason => corrupt(path, reason));
-    return openedFile(file, path, entries, metadata);
+    const refuse = (reason: string) => corrupt(path, reason);
+    return openedFile(file, path, parseHeader(header, dataStart, size, refuse, options.acceptForeign));
   } catch (thrown) {
     await file.close();
     throw thrown;
@@ -165,8 +171,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
 function openedFile(
   file: FileHandle,
   path: string,
-  sorted: readonly SafetensorsEntry[],
-  metadata: Readonly<Record<string, string>>,
+  { entries: sorted, foreign, metadata }: SafetensorsHeader,
 ): SafetensorsFile {
   const entries = new Map(sorted.map(entry => [entry.name, entry]));
   const find = (name: string): SafetensorsEntry => {
@@ -178,6 +183,7 @@ function openedFile(
   };
   return {
     entries,
+    foreign,
     metadata,
     async read(name) {
       const { byteOffset, byteLength } = find(name);
