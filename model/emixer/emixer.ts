@@ -36,7 +36,9 @@ export class Emixer {
     this.generator = new ImageGenerator(config, shared('G'));
     this.encoder = new ImageEncoder(config, 'F/encoder', shared('F/encoder'));
     this.reportGenerator = new ReportGenerator(config, vocabulary.size, shared('F/decoder'));
-    this.imageDiscriminator = new ImageDiscriminator(config, local('D_image'));
+    this.imageDiscriminator = new ImageDiscriminator(config, local('D_image'), {
+      labelHead: config.unlabelled === 'predicted',
+    });
     this.reportDiscriminator = new ReportDiscriminator(config, vocabulary.size, local('D_report'));
     this.jointDiscriminator = new JointDiscriminator(config, vocabulary.size, local('D_joint'));
   }

@@ -64,7 +64,7 @@ export class ImageDiscriminator {
    *   its place in the projection, without gradient. Without a label head or `known`, y is taken as it is.
    */
   forward(images: tf.Tensor4D, y: tf.Tensor2D, known?: tf.Tensor2D): ImageJudgement {
-    const weights = this.#spectral.forward(false);
+    const weights = this.#spectral.forward();
     let h = images;
     for (const [i, block] of this.#blocks.entries()) {
       h = block.apply(h, weights);
@@ -83,7 +83,6 @@ export class ImageDiscriminator {
   }
 
   dispose(): void {
-    this.#spectral.dispose();
     this.parameters.dispose();
   }
 }

@@ -86,13 +86,12 @@ export class ImageGenerator {
   }
 
   dispose(): void {
-    this.#spectral.dispose();
     this.parameters.dispose();
   }
 
   #forward(z: tf.Tensor2D, y: tf.Tensor2D, statistics: Statistics): tf.Tensor4D {
     return tf.tidy(() => {
-      const weights = this.#spectral.forward(false);
+      const weights = this.#spectral.forward();
       const [first, ...chunks] = tf.split(z, this.#blocks.length + 1, 1) as [tf.Tensor2D, ...tf.Tensor2D[]];
       const classes = tf.matMul<tf.Tensor2D>(y, this.#embedding); // [B, 128]
       // [B, 20] -> [B, 4 * 4 * 16ch] -> [B, 4, 4, 16ch]

@@ -4,7 +4,7 @@ import { executeOp, hasNativeOps, opAttr } from '#model/backend/execute-op.ts';
 import type { Random } from '#model/random.ts';
 
 /** Above this many multiply-adds the factorisation goes to TensorFlow, where there is one. */
-const NATIVE_ABOVE = 3e8;
+const NATIVE_ABOVE = 1e6;
 
 /**
  * A weight [..., O] that, as a matrix [K, O], has orthonormal columns (O <= K) or rows (O > K), uniform over such

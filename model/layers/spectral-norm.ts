@@ -23,33 +23,31 @@ interface Member {
   readonly weight: tf.Variable;
   /** [O] */
   readonly u: tf.Variable;
+  /** [K], W seen as a matrix [K, O]. */
+  readonly v: tf.Variable;
 }
 
-/** Singular vectors and value of n stacked weights, each seen as a matrix [K, O]. */
-interface Estimate {
+/** Singular vectors of n stacked weights, each seen as a matrix [K, O]. */
+interface Vectors {
   /** [n, K, 1] */
   readonly v: tf.Tensor3D;
   /** [n, O, 1] */
   readonly u: tf.Tensor3D;
-  /** [n, 1, 1] */
-  readonly sigma: tf.Tensor3D;
 }
 
 interface Group {
-  readonly members: readonly Member[];
+  readonly members: Member[];
   readonly shape: readonly number[];
-  /** What the last power iteration found, and the very values of the weights that it belongs to. */
-  cached: { readonly estimate: Estimate; readonly of: readonly object[] } | undefined;
 }
 
 /**
- * The registry of a network's spectrally normalised weights. u moves only in `powerIteration`, once a training step
- * however often the network is evaluated in it; sigma always belongs to the weights as they are now.
+ * The registry of a network's spectrally normalised weights. u and v move only in `powerIteration`, once a training step
+ * however often the network is evaluated in it; sigma = v'Wu always belongs to the weights as they are now.
  */
 export class SpectralNorm {
   readonly parameters: ParameterSet;
   readonly #random: Random;
-  readonly #groups = new Map<string, Group & { members: Member[] }>();
+  readonly #groups = new Map<string, Group>();
 
   /** @param random draws the start of every u */
   constructor(parameters: ParameterSet, random: Random) {
@@ -58,46 +56,35 @@ export class SpectralNorm {
   }
 
   /**
-   * Registers the trainable `name` ([..., O]: HWIO convolutions, [in, out] matrices) and its buffer "<name>/u" [O].
-   * Takes ownership of `initial`.
+   * Registers the trainable `name` ([..., O]: HWIO convolutions, [in, out] matrices) and its buffers "<name>/u" [O] and
+   * "<name>/v" [K], which begin with one power iteration behind them. Takes ownership of `initial`.
    */
   add(name: string, initial: tf.Tensor): void {
     const shape = [...initial.shape];
     const outputs = shape.at(-1) ?? 1;
     const weight = this.parameters.trainable(name, initial);
     const u = this.parameters.buffer(`${name}/u`, tf.tensor1d(this.#random.normals(outputs)));
+    const v = this.parameters.buffer(`${name}/v`, tf.zeros([weight.size / outputs]));
+    const member = { name, weight, u, v };
+    iterate({ members: [member], shape });
     const key = shape.join('x');
-    const group = this.#groups.get(key) ?? { members: [], shape, cached: undefined };
-    group.members.push({ name, weight, u });
+    const group = this.#groups.get(key) ?? { members: [], shape };
+    group.members.push(member);
     this.#groups.set(key, group);
   }
 
   /** v <- Wu / |Wu|, u <- W'v / |W'v| of every weight: call it once at the start of a training step. */
   powerIteration(): void {
-    for (const group of this.#groups.values()) {
-      release(group);
-      const estimate = tf.tidy(() => {
-        const found = estimateOf(group);
-        const us = unstack(tf.reshape(found.u, [group.members.length, -1]));
-        for (const [i, member] of group.members.entries()) member.u.assign(us[i] as tf.Tensor);
-        return { v: tf.keep(found.v), u: tf.keep(found.u), sigma: tf.keep(found.sigma) };
-      });
-      group.cached = { estimate, of: group.members.map(member => member.weight.dataId) };
-    }
+    for (const group of this.#groups.values()) iterate(group);
   }
 
-  /**
-   * Every weight over its spectral norm. The gradient passes through sigma = v'Wu, and not through u and v.
-   * @param updateU true runs the step's power iteration first; false takes the step's, or, where the weights have
-   *   moved since, estimates sigma from u without moving it
-   */
-  forward(updateU: boolean): SpectralWeights {
-    if (updateU) this.powerIteration();
+  /** Every weight over its spectral norm. The gradient passes through sigma = v'Wu, and not through u and v. */
+  forward(): SpectralWeights {
     const weights = new Map<string, tf.Tensor>();
-    for (const group of this.#groups.values()) {
-      const stacked = stack(group.members.map(member => member.weight));
-      const normalised = unstack(overSigma(stacked, currentEstimate(group)));
-      for (const [i, member] of group.members.entries()) weights.set(member.name, normalised[i] as tf.Tensor);
+    for (const { members } of this.#groups.values()) {
+      const stacked = stack(members.map(member => member.weight));
+      const normalised = unstack(overSigma(stacked, stackedVectors(members)));
+      for (const [i, member] of members.entries()) weights.set(member.name, normalised[i] as tf.Tensor);
     }
     return {
       get: name => {
@@ -108,57 +95,68 @@ export class SpectralNorm {
     };
   }
 
-  /** Frees what is cached between calls; the variables belong to the parameter set. */
-  dispose(): void {
-    for (const group of this.#groups.values()) release(group);
+  /** Today's estimate of every weight's spectral norm, for monitoring: it is read from the backend. */
+  sigmas(): { readonly name: string; readonly sigma: number }[] {
+    return [...this.#groups.values()].flatMap(({ members }) => {
+      const values = tf.tidy(() => {
+        const vectors = stackedVectors(members);
+        return sigmaOf(matricesOf(stack(members.map(member => member.weight))), vectors).dataSync();
+      });
+      return members.map(({ name }, i) => ({ name, sigma: values[i] as number }));
+    });
   }
 }
 
-function release(group: Group): void {
-  if (group.cached === undefined) return;
-  tf.dispose({ ...group.cached.estimate });
-  group.cached = undefined;
+/** One power iteration of a group from its stored u. */
+function iterate({ members }: Group): void {
+  tf.tidy(() => {
+    const matrices = matricesOf(stack(members.map(member => member.weight)));
+    const start = columns(members.map(member => member.u));
+    const left = tf.matMul<tf.Tensor3D>(matrices, start); // [n, K, 1]
+    const v = tf.div<tf.Tensor3D>(left, flooredNorm(left));
+    const right = tf.matMul<tf.Tensor3D>(matrices, v, true, false); // [n, O, 1]
+    const u = tf.div<tf.Tensor3D>(right, flooredNorm(right));
+    const [us, vs] = [unstack(tf.squeeze(u, [2])), unstack(tf.squeeze(v, [2]))];
+    for (const [i, member] of members.entries()) {
+      member.u.assign(us[i] as tf.Tensor);
+      member.v.assign(vs[i] as tf.Tensor);
+    }
+  });
 }
 
-function currentEstimate(group: Group): Estimate {
-  const { cached, members } = group;
-  // A variable that was assigned to has a new dataId, so this says exactly whether sigma is still that of the weights.
-  if (cached?.of.every((dataId, i) => dataId === members[i]?.weight.dataId)) return cached.estimate;
-  return estimateOf(group);
-}
+/** [n, ..., O] -> [n, K, O] */
+const matricesOf = (stacked: tf.Tensor): tf.Tensor3D =>
+  tf.reshape(stacked, [stacked.shape[0] as number, -1, stacked.shape.at(-1) ?? 1]);
 
-/** One power iteration from the stored u. */
-function estimateOf({ members, shape }: Group): Estimate {
-  const outputs = shape.at(-1) ?? 1;
-  const matrices = tf.reshape(stack(members.map(member => member.weight)), [
-    members.length,
-    -1,
-    outputs,
-  ]) as tf.Tensor3D;
-  const start = tf.reshape(stack(members.map(member => member.u)), [members.length, outputs, 1]) as tf.Tensor3D;
-  const left = tf.matMul<tf.Tensor3D>(matrices, start); // [n, K, 1]
-  const v = tf.div<tf.Tensor3D>(left, flooredNorm(left));
-  const right = tf.matMul<tf.Tensor3D>(matrices, v, true, false); // [n, O, 1]
-  const sigma = flooredNorm(right); // v'Wu = |W'v| because u = W'v / |W'v|
-  return { v, u: tf.div<tf.Tensor3D>(right, sigma), sigma };
-}
+/** n vectors [m] -> [n, m, 1] */
+const columns = (vectors: readonly tf.Tensor[]): tf.Tensor3D =>
+  tf.reshape(stack(vectors), [vectors.length, -1, 1]) as tf.Tensor3D;
+
+const stackedVectors = (members: readonly Member[]): Vectors => ({
+  v: columns(members.map(member => member.v)),
+  u: columns(members.map(member => member.u)),
+});
+
+/** v'Wu of n matrices [n, K, O], floored: [n, 1, 1]. */
+const sigmaOf = (matrices: tf.Tensor3D, { v, u }: Vectors): tf.Tensor3D =>
+  tf.maximum(tf.matMul(v, tf.matMul(matrices, u), true, false), EPSILON);
 
 /** [n, m, 1] -> [n, 1, 1] */
 const flooredNorm = (x: tf.Tensor3D): tf.Tensor3D =>
   tf.maximum(tf.sqrt(tf.matMul(x, x, true, false)), EPSILON) as tf.Tensor3D;
 
 /** d(W / sigma) = (dW - <dW, W / sigma> v u') / sigma, for n stacked weights [n, ..., O]. */
-function overSigma(stacked: tf.Tensor, { v, u, sigma }: Estimate): tf.Tensor {
+function overSigma(stacked: tf.Tensor, { v, u }: Vectors): tf.Tensor {
   const [n = 1, ...shape] = stacked.shape;
-  const matrix = [n, -1, shape.at(-1) ?? 1];
   return withGradient([stacked], save => {
-    const value = tf.div(stacked, tf.reshape(sigma, [n, ...shape.map(() => 1)]));
-    save([value, v, u, sigma]);
+    const scale = sigmaOf(matricesOf(stacked), { v, u });
+    const value = tf.div(stacked, tf.reshape(scale, [n, ...shape.map(() => 1)]));
+    save([value, v, u, scale]);
     const gradient = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-      const [normalised, left, right, scale] = saved as [tf.Tensor, tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
-      const inner = tf.sum(tf.reshape(tf.mul(dy, normalised), matrix), [1, 2], true); // [n, 1, 1]
+      const [normalised, left, right, sigma] = saved as [tf.Tensor, tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
+      const inner = tf.sum(matricesOf(tf.mul(dy, normalised)), [1, 2], true); // [n, 1, 1]
       const correction = tf.matMul(tf.mul<tf.Tensor3D>(left, inner), right, false, true); // [n, K, O]
-      return [tf.reshape(tf.div(tf.sub(tf.reshape(dy, matrix), correction), scale), [n, ...shape])];
+      return [tf.reshape(tf.div(tf.sub(matricesOf(dy), correction), sigma), [n, ...shape])];
     };
     return { value, gradient };
   });

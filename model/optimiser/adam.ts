@@ -1,6 +1,8 @@
 /** Adam (Kingma & Ba 2015) with PyTorch's bias correction, over all the variables of a network at once. */
 import * as tf from '@tensorflow/tfjs-core';
 import { FedError } from '#proto/errors.ts';
+import { Compiled, type Tensors } from '../backend/graph/compiled.ts';
+import { clipByGlobalNorm } from './clip.ts';
 import { type Bucket, bucketsOf, pack, unpack } from './packing.ts';
 
 export interface AdamOptions {
@@ -21,38 +23,46 @@ interface Moments {
 }
 
 export class Adam {
-  readonly #variables: readonly tf.Variable[];
+  readonly variables: readonly tf.Variable[];
   readonly #options: Required<Omit<AdamOptions, 'clipNorm'>> & Pick<AdamOptions, 'clipNorm'>;
   readonly #moments: readonly Moments[];
+  readonly #update: Compiled;
   #steps = 0;
 
   /** @param variables e.g. the trainables of one or several parameter sets; their order is part of the state */
   constructor(variables: readonly tf.Variable[], options: AdamOptions) {
-    this.#variables = variables;
+    this.variables = variables;
     this.#options = { beta2: 0.999, epsilon: 1e-6, ...options };
     this.#moments = bucketsOf(variables.map(variable => variable.shape)).map(bucket => ({
       bucket,
       first: options.beta1 === 0 ? undefined : zeros(bucket.size),
       second: zeros(bucket.size),
     }));
+    this.#update = new Compiled([...variables, ...this.#named().values()], inputs => this.#move(inputs));
+  }
+
+  /**
+   * The gradients of the variables as a few flat tensors, in which form they are added up and exchanged.
+   * @param gradients as tf.variableGrads gives them, by the variables' tfjs names; a missing one counts as zero
+   */
+  pack(gradients: Readonly<Record<string, tf.Tensor | null | undefined>>): tf.Tensor1D[] {
+    const list = this.variables.map(variable => gradients[variable.name] ?? tf.zeros(variable.shape));
+    return this.#moments.map(({ bucket }) => pack(bucket, list));
   }
 
   /**
    * p <- p - rate m^ / (sqrt(v^) + epsilon) for every variable.
-   * @param gradients as tf.variableGrads gives them, by the variables' tfjs names; a missing one counts as zero
+   * @param packed what `pack` gave
    */
-  step(gradients: Readonly<Record<string, tf.Tensor | null | undefined>>): void {
+  step(packed: readonly tf.Tensor1D[]): void {
     this.#steps++;
+    const { rate, beta1, beta2 } = this.#options;
     tf.tidy(() => {
-      const list = this.#variables.map(variable => gradients[variable.name] ?? tf.zeros(variable.shape));
-      const packed = this.#clipped(this.#moments.map(({ bucket }) => pack(bucket, list)));
-      for (const [i, moments] of this.#moments.entries()) {
-        const moved = tf.sub<tf.Tensor1D>(
-          pack(moments.bucket, this.#variables),
-          this.#update(moments, packed[i] as tf.Tensor1D),
-        );
-        for (const [position, value] of unpack(moments.bucket, moved)) this.#variables[position]?.assign(value);
-      }
+      this.#update.run({
+        ...Object.fromEntries(packed.map((gradient, i) => [String(i), gradient])),
+        rate: tf.scalar(rate / (1 - beta1 ** this.#steps)),
+        secondScale: tf.scalar(1 / (1 - beta2 ** this.#steps)),
+      });
     });
   }
 
@@ -81,6 +91,7 @@ export class Adam {
   }
 
   dispose(): void {
+    this.#update.dispose();
     for (const variable of this.#named().values()) variable.dispose();
   }
 
@@ -93,27 +104,28 @@ export class Adam {
     return named;
   }
 
-  #clipped(gradients: tf.Tensor1D[]): tf.Tensor1D[] {
+  /** The update of all buckets, from their gradients by number and the two factors that depend on the step. */
+  #move(inputs: Tensors): Tensors {
     const { clipNorm } = this.#options;
-    return clipNorm === undefined ? gradients : clipByGlobalNorm(gradients, clipNorm);
+    const gradients = this.#moments.map((_, i) => inputs[i] as tf.Tensor1D);
+    const clipped = clipNorm === undefined ? gradients : clipByGlobalNorm(gradients, clipNorm);
+    tf.tidy(() => {
+      for (const [i, moments] of this.#moments.entries()) {
+        const change = this.#change(moments, clipped[i] as tf.Tensor1D, inputs);
+        const moved = tf.sub<tf.Tensor1D>(pack(moments.bucket, this.variables), change);
+        for (const [position, value] of unpack(moments.bucket, moved)) this.variables[position]?.assign(value);
+      }
+    });
+    return {};
   }
 
-  #update({ first, second }: Moments, gradient: tf.Tensor1D): tf.Tensor1D {
-    const { rate, beta1, beta2, epsilon } = this.#options;
+  #change({ first, second }: Moments, gradient: tf.Tensor1D, { rate, secondScale }: Tensors): tf.Tensor1D {
+    const { beta1, beta2, epsilon } = this.#options;
     second.assign(tf.add(tf.mul(second, beta2), tf.mul(tf.square(gradient), 1 - beta2)));
     first?.assign(tf.add(tf.mul(first, beta1), tf.mul(gradient, 1 - beta1)));
-    const denominator = tf.add(tf.sqrt(tf.mul(second, 1 / (1 - beta2 ** this.#steps))), epsilon);
-    return tf.mul(tf.div(first ?? gradient, denominator), rate / (1 - beta1 ** this.#steps));
+    const denominator = tf.add(tf.sqrt(tf.mul(second, secondScale as tf.Tensor)), epsilon);
+    return tf.mul(tf.div(first ?? gradient, denominator), rate as tf.Tensor);
   }
-}
-
-/** Scales tensors by min(1, maxNorm / norm), norm the L2 norm of all of them together. */
-export function clipByGlobalNorm<T extends tf.Tensor>(tensors: readonly T[], maxNorm: number): T[] {
-  return tf.tidy(() => {
-    const norm = tf.sqrt(tf.addN(tensors.map(tensor => tf.sum(tf.square(tensor)))));
-    const factor = tf.minimum(tf.div(maxNorm, tf.maximum(norm, 1e-12)), 1);
-    return tensors.map(tensor => tf.mul<T>(tensor, factor));
-  });
 }
 
 const zeros = (size: number): tf.Variable<tf.Rank.R1> =>

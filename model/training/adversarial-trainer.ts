@@ -2,28 +2,27 @@
  * The minimax game of EMIXER (paper, section 3.2.3 "Learning" and 6.3.2): some steps of the discriminators, then one of
  * the generators. One object a site; every step depends on its number alone.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
+import type { Compiled } from '../backend/graph/compiled.ts';
 import type { Emixer } from '../emixer/emixer.ts';
 import { gumbelBeta } from '../emixer/gumbel.ts';
-import { type FlatReports, flattenReports } from '../emixer/report-rows.ts';
-import { rotatedBatch, rotatedCount, rotatedLabels, rotationLogits } from '../emixer/rotation.ts';
 import { empiricalLabels, type LabelDistribution } from '../generation/label-distribution.ts';
-import { hinge, nonSaturating, rotationLoss } from '../losses.ts';
 import { Adam } from '../optimiser/adam.ts';
 import { Random } from '../random.ts';
 import { type Batch, BatchStream } from './batches.ts';
-import { inSplit, type TrainingData } from './dataset.ts';
-import { joinedReports, reorderedReports } from './flat-reports.ts';
-import { type Losses, minimise } from './minimise.ts';
-import { mismatchedPairs } from './mismatched-pairs.ts';
-import { scaleGradient } from './scale-gradient.ts';
-import { drawLabels, drawNoise, imageTensor, labelTensor, reportGrid, rowsAt } from './tensors.ts';
+import type { TrainingData } from './dataset.ts';
+import { beginning, type Duel, ImageGame } from './image-game.ts';
+import { trainingRecords } from './labelled-subset.ts';
+import { descend, type Gradient, tidied } from './minimise.ts';
+import { drawLabels, drawNoise, imageTensor, labelTensor, maskTensors } from './tensors.ts';
+import { TextGame } from './text-game.ts';
 import type { StreamKeys, Trainer } from './trainer.ts';
 
 export class AdversarialTrainer implements Trainer {
   readonly records: Readonly<Record<string, number>>;
   readonly optimisers;
   readonly networks;
+  gradientNorms: Readonly<Record<string, number>> = {};
   readonly #model: Emixer;
   readonly #data: TrainingData;
   readonly #keys: StreamKeys;
@@ -32,12 +31,15 @@ export class AdversarialTrainer implements Trainer {
   /** Undefined at a site without reports: it takes part with G and D_image alone. */
   readonly #pairs: BatchStream | undefined;
   readonly #labels: LabelDistribution;
+  readonly #imageGame: ImageGame;
+  readonly #textGame: TextGame;
+  readonly #beginText: readonly Compiled[];
 
   /** @param totalSteps of all rounds, for the annealing of the Gumbel-softmax */
   constructor(model: Emixer, data: TrainingData, keys: StreamKeys, totalSteps: number) {
-    const train = inSplit(data, 'train');
+    const { batchSize, labelMode, labelledFraction, optimiser } = model.config;
+    const train = trainingRecords(data, labelledFraction, keys);
     const reported = train.filter(record => record.report !== null);
-    const { batchSize, labelMode, optimiser } = model.config;
     const adam = (networks: readonly { parameters: { trainables: tf.Variable[] } }[], rate: number): Adam =>
       new Adam(
         networks.flatMap(network => network.parameters.trainables),
@@ -59,13 +61,16 @@ export class AdversarialTrainer implements Trainer {
       D_image: adam([model.imageDiscriminator], optimiser.discriminatorRate),
       D_text: adam([model.reportDiscriminator, model.jointDiscriminator], optimiser.textRate),
     };
+    this.#imageGame = new ImageGame(model, this.optimisers);
+    this.#textGame = new TextGame(model, data, this.optimisers);
+    this.#beginText = [beginning(model.reportDiscriminator), beginning(model.jointDiscriminator)];
   }
 
   async step(step: number): Promise<Record<string, number>> {
     const { discriminatorSteps } = this.#model.config.optimiser;
     const losses: Record<string, number> = {};
     let pairs: Batch | undefined;
-    this.#model.generator.beginStep();
+    this.#imageGame.beginGenerator();
     for (let d = 0; d < discriminatorSteps; d++) {
       const batchIndex = step * discriminatorSteps + d;
       const images = await this.#images.batch(batchIndex);
@@ -77,6 +82,8 @@ export class AdversarialTrainer implements Trainer {
   }
 
   dispose(): void {
+    this.#imageGame.dispose();
+    for (const part of this.#beginText) part.dispose();
     for (const optimiser of Object.values(this.optimisers)) optimiser.dispose();
   }
 
@@ -86,140 +93,73 @@ export class AdversarialTrainer implements Trainer {
 
   /** D_image on real, fake and rotated real images; D_report and D_joint on real, generated and mismatched pairs. */
   #updateDiscriminators(images: Batch, pairs: Batch | undefined, random: Random): Record<string, number> {
-    const { config, imageDiscriminator, reportDiscriminator, jointDiscriminator } = this.#model;
-    const discriminators = pairs ? [imageDiscriminator, reportDiscriminator, jointDiscriminator] : [imageDiscriminator];
-    for (const discriminator of discriminators) discriminator.beginStep();
-    return tf.tidy(() => {
-      const real = imageTensor(images.pixels, this.#data); // [B, H, W, C]
-      const y = labelTensor(images.records, config.labelMode, random); // [B, K]
-      const fakeY = drawLabels(real.shape[0], this.#labels, random);
-      const fake = this.#generate(fakeY, random);
-      const text = pairs && this.#textLosses(pairs, fake, random);
-      const { D_image, D_text } = this.optimisers;
-      return minimise(
-        discriminators.flatMap(discriminator => discriminator.parameters.trainables),
-        text ? [D_image, D_text] : [D_image],
-        () => ({ ...this.#imageLosses(real, y, fake, fakeY, config.rotation), ...text?.() }),
-      );
+    this.#imageGame.beginDiscriminator();
+    if (pairs) for (const begin of this.#beginText) begin.run({});
+    const { D_image, D_text } = this.optimisers;
+    return this.#descend(pairs ? { D_image, D_text } : { D_image }, part => {
+      const duel = this.#duel(this.#part(images, part), random);
+      const text = pairs && this.#textGame.discriminatorGradient(this.#part(pairs, part), duel.fake, random);
+      return [this.#imageGame.discriminatorGradient(duel), ...(text ? [text] : [])];
     });
   }
 
-  #imageLosses(
-    real: tf.Tensor4D,
-    y: tf.Tensor2D,
-    fake: tf.Tensor4D,
-    fakeY: tf.Tensor2D,
-    rotation: { readonly discriminatorWeight: number; readonly fraction: number },
-  ): Losses {
-    const [batch] = real.shape;
-    const turned = rotatedCount(batch, rotation.fraction);
-    // One pass over [real, fake, turned real]: rotated images never enter the real/fake loss.
-    const { logits, rotation: angles } = this.#model.imageDiscriminator.forward(
-      tf.concat4d(turned > 0 ? [real, fake, rotatedBatch(real, turned)] : [real, fake], 0),
-      tf.concat2d(turned > 0 ? [y, fakeY, rotatedLabels(y, turned)] : [y, fakeY], 0),
-    );
-    const adversarial = this.#imageLoss.discriminator(tf.slice(logits, 0, batch), tf.slice(logits, batch, batch));
-    if (turned === 0) return { 'D_image/adversarial': adversarial };
-    const ofTurned = rotationLogits(rowsOf(angles, 0, batch), rowsOf(angles, 2 * batch, 3 * turned));
-    return {
-      'D_image/adversarial': adversarial,
-      'D_image/rotation': tf.mul(rotationLoss(ofTurned), rotation.discriminatorWeight),
-    };
-  }
-
-  /** What D_report and D_joint see, drawn now, and their losses when the tape runs. */
-  #textLosses(pairs: Batch, fake: tf.Tensor4D, random: Random): () => Losses {
-    const { config, vocabulary, encoder, reportGenerator, reportDiscriminator, jointDiscriminator } = this.#model;
-    const { maxTokens } = config.reportDiscriminator;
-    const images = imageTensor(pairs.pixels, this.#data);
-    const real = flattenReports(reportGrid(pairs.records, vocabulary, config.report), maxTokens);
-    const written = reportGenerator.decode(encoder.features(fake), { temperature: 1, random });
-    const generated: FlatReports = flattenReports(written, maxTokens);
-    const mismatched = mismatchedPairs(pairs.records, random);
-    const [batch] = images.shape;
-    const judged = tf.concat4d([images, fake, rowsAt(images, mismatched.images)], 0);
-    const judgedReports = joinedReports(real, generated, reorderedReports(real, mismatched.reports));
-    return () => {
-      // One pass each: an LSTM over three times the rows costs little more than over one.
-      const reports = reportDiscriminator.forward(joinedReports(real, generated)); // [2 B]
-      const joint = jointDiscriminator.forward(judged, judgedReports); // [3 B], or less without enough mismatches
-      // D_joint's fakes are half generated pairs and half real images with another record's report.
-      return {
-        'D_report/adversarial': nonSaturating.discriminator(
-          tf.slice(reports, 0, batch),
-          tf.slice(reports, batch, batch),
-        ),
-        'D_joint/adversarial': nonSaturating.discriminator(tf.slice(joint, 0, batch), tf.slice(joint, batch)),
-      };
-    };
+  /** Real images with their labels, and G's for labels that are drawn as often as the site has them. */
+  #duel({ records, pixels }: Batch, random: Random): Duel {
+    const real = imageTensor(pixels, this.#data);
+    const y = labelTensor(records, this.#model.config.labelMode, random);
+    const fakeY = drawLabels(records.length, this.#labels, random);
+    const z = drawNoise(records.length, this.#model.generator.zLength, random);
+    return { real, y, ...maskTensors(records), fake: this.#imageGame.generate(z, fakeY), fakeY };
   }
 
   /** G against D_image, and G with F against D_report and D_joint; F also keeps imitating real reports. */
   #updateGenerators(step: number, pairs: Batch | undefined, random: Random): Record<string, number> {
-    const { config, generator, encoder, reportGenerator, vocabulary } = this.#model;
-    const networks = pairs ? [generator, reportGenerator] : [generator];
+    const { config, generator } = this.#model;
+    const beta = gumbelBeta(step, this.#totalSteps, config.gumbelBetaMax);
     const { G, F } = this.optimisers;
-    return tf.tidy(() => {
-      const y = drawLabels(config.batchSize, this.#labels, random);
-      const z = drawNoise(config.batchSize, generator.zLength, random);
-      const imitated = pairs && {
-        features: encoder.features(imageTensor(pairs.pixels, this.#data)),
-        grid: reportGrid(pairs.records, vocabulary, config.report),
-      };
-      return minimise(
-        networks.flatMap(network => network.parameters.trainables),
-        pairs ? [G, F] : [G],
-        () => {
-          const fake = generator.forward(z, y, { training: true });
-          const losses = this.#generatorImageLosses(fake, y);
-          if (!imitated) return losses;
-          const mle = reportGenerator.mleLoss(imitated.features, imitated.grid).loss;
-          return {
-            ...losses,
-            ...this.#generatorTextLosses(step, fake, random),
-            'F/mle': tf.mul(mle, config.mleWeight),
-          };
-        },
-      );
+    return this.#descend(pairs ? { G, F } : { G }, part => {
+      const rows = config.batchSize / this.#parts;
+      const y = drawLabels(rows, this.#labels, random);
+      const z = drawNoise(rows, generator.zLength, random);
+      if (!pairs) return [this.#imageGame.generatorGradient(z, y)];
+      const fake = this.#imageGame.generate(z, y);
+      const text = this.#textGame.generatorGradient(this.#part(pairs, part), fake, beta, random);
+      return [this.#imageGame.generatorGradient(z, y, text.others[0] as tf.Tensor4D), text];
     });
   }
 
-  #generatorImageLosses(fake: tf.Tensor4D, y: tf.Tensor2D): Losses {
-    const { rotation } = this.#model.config;
-    const [batch] = fake.shape;
-    const turned = rotatedCount(batch, rotation.fraction);
-    const { logits, rotation: angles } = this.#model.imageDiscriminator.forward(
-      turned > 0 ? tf.concat4d([fake, rotatedBatch(fake, turned)], 0) : fake,
-      turned > 0 ? tf.concat2d([y, rotatedLabels(y, turned)], 0) : y,
-    );
-    const adversarial = this.#imageLoss.generator(tf.slice(logits, 0, batch));
-    if (turned === 0) return { 'G/adversarial': adversarial };
-    const ofTurned = rotationLogits(rowsOf(angles, 0, batch), rowsOf(angles, batch, 3 * turned));
-    return {
-      'G/adversarial': adversarial,
-      'G/rotation': tf.mul(rotationLoss(ofTurned), rotation.generatorWeight),
+  /** One step on the mean over the micro-batches; `gradients` gives those of part number `part`, in the optimisers' order. */
+  #descend(
+    optimisers: Readonly<Record<string, Adam>>,
+    gradients: (part: number) => readonly Gradient[],
+  ): Record<string, number> {
+    const parts = function* (count: number): Generator<Gradient> {
+      for (let part = 0; part < count; part++) yield tidied(() => joined(gradients(part)));
     };
+    const { losses, norms } = descend(optimisers, parts(this.#parts));
+    this.gradientNorms = { ...this.gradientNorms, ...norms };
+    return losses;
   }
 
-  #generatorTextLosses(step: number, fake: tf.Tensor4D, random: Random): Losses {
-    const { config, encoder, reportGenerator, reportDiscriminator, jointDiscriminator } = this.#model;
-    const beta = gumbelBeta(step, this.#totalSteps, config.gumbelBetaMax);
-    const seen = scaleGradient(fake, config.textGradToG);
-    const written = reportGenerator.sampleStraightThrough(encoder.features(seen), beta, random);
+  get #parts(): number {
+    const { batchSize, microBatchSize } = this.#model.config;
+    return microBatchSize === 0 ? 1 : batchSize / microBatchSize;
+  }
+
+  /** Records and pixels of one micro-batch. */
+  #part({ records, pixels }: Batch, part: number): Batch {
+    const rows = records.length / this.#parts;
+    const bytes = pixels.length / this.#parts;
     return {
-      'F/report': nonSaturating.generator(reportDiscriminator.forward(written)),
-      'F/joint': nonSaturating.generator(jointDiscriminator.forward(fake, written)),
+      records: records.slice(part * rows, (part + 1) * rows),
+      pixels: pixels.subarray(part * bytes, (part + 1) * bytes),
     };
-  }
-
-  #generate(y: tf.Tensor2D, random: Random): tf.Tensor4D {
-    const { generator } = this.#model;
-    return generator.forward(drawNoise(y.shape[0], generator.zLength, random), y, { training: true });
-  }
-
-  get #imageLoss() {
-    return this.#model.config.loss === 'hinge' ? hinge : nonSaturating;
   }
 }
 
-const rowsOf = (x: tf.Tensor2D, start: number, count: number): tf.Tensor2D => tf.slice(x, [start, 0], [count, -1]);
+/** The gradients of networks that have nothing in common, side by side. */
+const joined = (gradients: readonly Gradient[]): Gradient => ({
+  losses: Object.assign({}, ...gradients.map(({ losses }) => losses)),
+  packed: gradients.flatMap(({ packed }) => packed),
+  others: [],
+});

@@ -8,25 +8,25 @@ import type { ImageEncoder } from '../emixer/image-encoder.ts';
 import { maskedBinaryLoss } from '../losses.ts';
 import { Adam } from '../optimiser/adam.ts';
 import { BatchStream } from './batches.ts';
-import { isLabelled, type TrainingData, type TrainingRecord } from './dataset.ts';
+import { isLabelled, type TrainingData } from './dataset.ts';
 import { trainingRecords } from './labelled-subset.ts';
-import { minimise } from './minimise.ts';
-import { imageTensor } from './tensors.ts';
+import { CompiledObjective, descend } from './minimise.ts';
+import { imageTensor, labelTargets, maskTensors } from './tensors.ts';
 import type { StreamKeys, Trainer } from './trainer.ts';
 
 export class EncoderTrainer implements Trainer {
   readonly records: Readonly<Record<string, number>>;
   readonly optimisers: { readonly encoder: Adam };
   readonly networks;
-  readonly #encoder: ImageEncoder;
+  gradientNorms: Readonly<Record<string, number>> = {};
   readonly #data: TrainingData;
   readonly #batches: BatchStream | undefined;
+  readonly #objective: CompiledObjective;
 
   /** @param stream distinguishes the encoders of one site: F's, and the independent one that FID is measured with */
   constructor(encoder: ImageEncoder, config: ModelConfig, data: TrainingData, keys: StreamKeys, stream: string) {
     const labelled = trainingRecords(data, config.labelledFraction, keys).filter(isLabelled);
     const { pretrainingRate: rate, clipNorm } = config.optimiser;
-    this.#encoder = encoder;
     this.#data = data;
     this.#batches =
       labelled.length === 0
@@ -35,29 +35,32 @@ export class EncoderTrainer implements Trainer {
     this.records = { 'F/encoder': labelled.length };
     this.optimisers = { encoder: new Adam(encoder.parameters.trainables, { rate, beta1: 0.9, clipNorm }) };
     this.networks = [encoder.parameters];
+    const variables = [...encoder.parameters.entries().values()].map(({ variable }) => variable);
+    this.#objective = new CompiledObjective([this.optimisers.encoder], variables, inputs => {
+      const { images, targets, certain } = inputs as {
+        images: tf.Tensor4D;
+        targets: tf.Tensor2D;
+        certain: tf.Tensor2D;
+      };
+      return { losses: { 'encoder/bce': maskedBinaryLoss(encoder.trainingLogits(images), targets, certain) } };
+    });
   }
 
   async step(step: number): Promise<Record<string, number>> {
     if (this.#batches === undefined) return {};
     const { records, pixels } = await this.#batches.batch(step);
-    const { trainables } = this.#encoder.parameters;
     return tf.tidy(() => {
       const images = imageTensor(pixels, this.#data);
-      const { targets, known } = maskedLabels(records);
-      return minimise(trainables, [this.optimisers.encoder], () => ({
-        'encoder/bce': maskedBinaryLoss(this.#encoder.trainingLogits(images), targets, known),
-      }));
+      const { certain } = maskTensors(records);
+      const gradient = this.#objective.gradient({ images, targets: labelTargets(records), certain });
+      const { losses, norms } = descend(this.optimisers, [gradient]);
+      this.gradientNorms = norms;
+      return losses;
     });
   }
 
   dispose(): void {
+    this.#objective.dispose();
     this.optimisers.encoder.dispose();
   }
-}
-
-/** Targets and which of them count, both [B, K]: uncertain and missing entries do not. */
-function maskedLabels(records: readonly TrainingRecord[]): { targets: tf.Tensor2D; known: tf.Tensor2D } {
-  const rows = (value: (label: 1 | 0 | -1 | null) => boolean) =>
-    tf.tensor2d(records.map(record => record.labels.map(label => Number(value(label)))));
-  return { targets: rows(label => label === 1), known: rows(label => label === 1 || label === 0) };
 }

@@ -4,6 +4,7 @@ export const LOSS_NAMES = [
   'report/mle',
   'D_image/adversarial',
   'D_image/rotation',
+  'D_image/labels',
   'D_report/adversarial',
   'D_joint/adversarial',
   'G/adversarial',

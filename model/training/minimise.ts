@@ -1,38 +1,167 @@
-/** One gradient step on a loss that is the sum of named parts. */
+/** Gradient steps on losses that are sums of named parts, over a batch that may come in several micro-batches. */
 import * as tf from '@tensorflow/tfjs-core';
 import { FedError } from '#proto/errors.ts';
+import { Compiled, type Tensors } from '../backend/graph/compiled.ts';
 import type { Adam } from '../optimiser/adam.ts';
+import { globalNorm } from '../optimiser/clip.ts';
 import type { LossName } from './loss-names.ts';
 
 export type Losses = Readonly<Partial<Record<LossName, tf.Scalar>>>;
 
-/**
- * Minimises the sum of `parts` over `variables`, each optimiser moving its own of them.
- * @returns the parts' values before the step
- * @throws FedError NON_FINITE before anything is moved, naming the part
- */
-export function minimise(
-  variables: readonly tf.Variable[],
+export interface Objective {
+  readonly losses: Losses;
+  /** Minimised with the losses and reported nowhere: the way in for a gradient that was computed elsewhere. */
+  readonly surrogate?: tf.Scalar;
+}
+
+/** The losses of one micro-batch and their gradient. */
+export interface Gradient {
+  readonly losses: Readonly<Record<string, tf.Tensor>>;
+  /** Of each optimiser's variables, as its `pack` gives them. */
+  readonly packed: readonly (readonly tf.Tensor1D[])[];
+  /** Of the tensors that were asked for besides. */
+  readonly others: readonly tf.Tensor[];
+}
+
+export type Descent = {
+  /** Before the step, means over the micro-batches. */
+  readonly losses: Record<string, number>;
+  /** L2 norm of each optimiser's gradient, by its name. */
+  readonly norms: Record<string, number>;
+};
+
+/** Frees whatever `compute` makes besides the gradient it returns. */
+export const tidied = (compute: () => Gradient): Gradient =>
+  tf.tidy(() => compute() as unknown as tf.TensorContainer) as unknown as Gradient;
+
+/** The gradient of an objective over the variables of some optimisers, and of some variables besides. */
+export function gradientOf(
   optimisers: readonly Adam[],
-  parts: () => Losses,
-): Record<string, number> {
+  objective: () => Objective,
+  others: readonly tf.Variable[] = [],
+): Gradient {
+  const kept: Record<string, tf.Tensor> = {};
+  const variables = [...optimisers.flatMap(optimiser => optimiser.variables), ...others];
+  const { grads, value } = tf.variableGrads(() => {
+    const { losses, surrogate } = objective();
+    for (const [name, loss] of Object.entries(losses)) kept[name] = tf.keep(tf.clone(loss));
+    return tf.addN([...Object.values(losses), ...(surrogate ? [surrogate] : [])]) as tf.Scalar;
+  }, variables);
+  value.dispose();
+  // What was kept through variableGrads' own scope belongs to the caller's again.
+  const losses = Object.fromEntries(
+    Object.entries(kept).map(([name, loss]) => {
+      const handed = tf.clone(loss);
+      loss.dispose();
+      return [name, handed];
+    }),
+  );
+  return {
+    losses,
+    packed: optimisers.map(optimiser => optimiser.pack(grads)),
+    others: others.map(variable => grads[variable.name] ?? tf.zeros(variable.shape)),
+  };
+}
+
+/** The same for an objective of tensors alone, as one compiled call. */
+export class CompiledObjective {
+  readonly #optimisers: readonly Adam[];
+  readonly #compiled: Compiled;
+
+  /** @param reads every variable that the objective reads or assigns to, besides the optimisers' */
+  constructor(optimisers: readonly Adam[], reads: readonly tf.Variable[], objective: (inputs: Tensors) => Objective) {
+    this.#optimisers = optimisers;
+    const variables = [...new Set([...optimisers.flatMap(optimiser => optimiser.variables), ...reads])];
+    this.#compiled = new Compiled(variables, inputs => {
+      const { losses, packed } = gradientOf(optimisers, () => objective(inputs));
+      const buckets = packed.flatMap((list, o) => list.map((bucket, i) => [`gradient ${o} ${i}`, bucket] as const));
+      return { ...losses, ...Object.fromEntries(buckets) };
+    });
+  }
+
+  gradient(inputs: Tensors): Gradient {
+    const outputs = this.#compiled.run(inputs);
+    const isBucket = (name: string): boolean => name.startsWith('gradient ');
+    return {
+      losses: Object.fromEntries(Object.entries(outputs).filter(([name]) => !isBucket(name))),
+      packed: this.#optimisers.map((_, o) =>
+        Object.entries(outputs)
+          .filter(([name]) => name.startsWith(`gradient ${o} `))
+          .map(([, bucket]) => bucket as tf.Tensor1D),
+      ),
+      others: [],
+    };
+  }
+
+  dispose(): void {
+    this.#compiled.dispose();
+  }
+}
+
+/**
+ * One step of every optimiser on the mean of the micro-batches' gradients: that of the whole batch, where all micro-batches
+ * are of one size and nothing is normalised over a batch.
+ * @param gradients one at least; each is freed before the next is asked for
+ * @throws FedError NON_FINITE before anything is moved, naming the loss, or the optimiser whose gradient it is
+ */
+export function descend(optimisers: Readonly<Record<string, Adam>>, gradients: Iterable<Gradient>): Descent {
   return tf.tidy(() => {
-    let named: [string, tf.Scalar][] = [];
-    const { grads } = tf.variableGrads(() => {
-      named = Object.entries(parts()).map(([name, loss]) => [name, tf.keep(loss)]);
-      return tf.addN(named.map(([, loss]) => loss)) as tf.Scalar;
-    }, [...variables]);
-    const values = tf.stack(named.map(([, loss]) => loss)).dataSync();
-    for (const [, loss] of named) loss.dispose();
-    const result: Record<string, number> = {};
-    for (const [i, [name]] of named.entries()) {
+    const { losses, packed } = mean(gradients);
+    const names = Object.keys(losses);
+    const norms = packed.map(globalNorm);
+    const values = tf.stack([...Object.values(losses), ...norms]).dataSync();
+    const who = [...names.map(name => `the loss ${name}`), ...Object.keys(optimisers).map(o => `the gradient of ${o}`)];
+    for (const [i, what] of who.entries()) {
       const value = values[i] ?? Number.NaN;
-      if (!Number.isFinite(value)) {
-        throw new FedError('NON_FINITE', `the loss ${name} is ${value}; expected a finite number`, 'lower the rates');
-      }
-      result[name] = value;
+      if (Number.isFinite(value)) continue;
+      throw new FedError('NON_FINITE', `${what} is ${value}; expected a finite number`, 'lower the rates');
     }
-    for (const optimiser of optimisers) optimiser.step(grads);
-    return result;
+    for (const [i, optimiser] of Object.values(optimisers).entries()) optimiser.step(packed[i] ?? []);
+    return {
+      losses: Object.fromEntries(names.map((name, i) => [name, values[i] as number])),
+      norms: Object.fromEntries(Object.keys(optimisers).map((name, i) => [name, values[names.length + i] as number])),
+    };
   });
+}
+
+/** One step on the whole batch at once. */
+export function minimise(optimisers: Readonly<Record<string, Adam>>, losses: () => Losses): Descent {
+  return tf.tidy(() => {
+    const gradient = gradientOf(Object.values(optimisers), () => ({ losses: losses() }));
+    return descend(optimisers, [gradient]);
+  });
+}
+
+function mean(gradients: Iterable<Gradient>): Pick<Gradient, 'losses' | 'packed'> {
+  let count = 0;
+  let sum: Pick<Gradient, 'losses' | 'packed'> | undefined;
+  for (const { losses, packed } of gradients) {
+    count++;
+    const before = sum;
+    sum =
+      before === undefined
+        ? { losses, packed }
+        : {
+            losses: Object.fromEntries(
+              Object.entries(losses).map(([name, loss]) => [name, added(before.losses[name] as tf.Tensor, loss)]),
+            ),
+            packed: packed.map((list, o) =>
+              list.map((bucket, i) => added(before.packed[o]?.[i] as tf.Tensor1D, bucket)),
+            ),
+          };
+  }
+  if (sum === undefined) throw new RangeError('a step needs at least one micro-batch');
+  if (count === 1) return sum;
+  const scaled = <T extends tf.Tensor>(tensor: T): T => tf.mul<T>(tensor, 1 / count);
+  return {
+    losses: Object.fromEntries(Object.entries(sum.losses).map(([name, loss]) => [name, scaled(loss)])),
+    packed: sum.packed.map(list => list.map(scaled)),
+  };
+}
+
+/** a + b, in whose place they go. */
+function added<T extends tf.Tensor>(a: T, b: T): T {
+  const result = tf.add<T>(a, b);
+  tf.dispose([a, b]);
+  return result;
 }

@@ -12,6 +12,7 @@ export class ReportTrainer implements Trainer {
   readonly records: Readonly<Record<string, number>>;
   readonly optimisers: { readonly mle: Adam };
   readonly networks;
+  gradientNorms: Readonly<Record<string, number>> = {};
   readonly #model: Emixer;
   readonly #data: TrainingData;
   readonly #batches: BatchStream | undefined;
@@ -38,9 +39,11 @@ export class ReportTrainer implements Trainer {
     const grid = reportGrid(records, vocabulary, config.report);
     return tf.tidy(() => {
       const features = encoder.features(imageTensor(pixels, this.#data));
-      return minimise(reportGenerator.parameters.trainables, [this.optimisers.mle], () => ({
+      const { losses, norms } = minimise(this.optimisers, () => ({
         'report/mle': reportGenerator.mleLoss(features, grid).loss,
       }));
+      this.gradientNorms = norms;
+      return losses;
     });
   }
 

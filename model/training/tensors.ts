@@ -4,7 +4,7 @@ import { type LabelDistribution, onePositive } from '../generation/label-distrib
 import type { Random } from '../random.ts';
 import { parseReport } from '../text/report-cleaner.ts';
 import type { ReportGrid, Vocabulary } from '../text/vocabulary.ts';
-import { multiHot, type TrainingData, type TrainingRecord } from './dataset.ts';
+import { isLabelled, multiHot, type TrainingData, type TrainingRecord } from './dataset.ts';
 
 /** Pixels 0..255 -> [B, H, W, C] in [-1, 1]. */
 export function imageTensor(pixels: Uint8Array, data: Pick<TrainingData, 'resolution' | 'imageChannels'>): tf.Tensor4D {
@@ -41,6 +41,21 @@ export function labelTensor(
 ): tf.Tensor2D {
   const rows = records.map(multiHot);
   return tf.tensor2d(mode === 'onehot' ? rows.map(row => [...onePositive(row, random)]) : rows);
+}
+
+/** 1 where a record has the finding, else 0: [B, K]. */
+export const labelTargets = (records: readonly TrainingRecord[]): tf.Tensor2D => tf.tensor2d(records.map(multiHot));
+
+/**
+ * Which entries of y are labels that are certain, and which rows belong to a record with labels: two masks [B, K]. (Of a
+ * labelled record, what is uncertain or not mentioned counts as negative in the projection, and teaches the label head
+ * nothing.)
+ */
+export function maskTensors(records: readonly TrainingRecord[]): { certain: tf.Tensor2D; known: tf.Tensor2D } {
+  return {
+    certain: tf.tensor2d(records.map(({ labels }) => labels.map(label => Number(label === 1 || label === 0)))),
+    known: tf.tensor2d(records.map(record => record.labels.map(() => Number(isLabelled(record))))),
+  };
 }
 
 /** The rows of x [B, ...] at these positions, [positions, ...]. */

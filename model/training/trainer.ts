@@ -7,6 +7,8 @@ export interface Trainer {
   readonly records: Readonly<Record<string, number>>;
   /** By name; their state is part of the site's checkpoint. */
   readonly optimisers: Readonly<Record<string, Adam>>;
+  /** L2 norm of each optimiser's gradient in the last step; it stays at the site. */
+  readonly gradientNorms: Readonly<Record<string, number>>;
   /** The networks this stage moves or keeps state in. */
   readonly networks: readonly ParameterSet[];
   /**

@@ -211,7 +211,7 @@ it("steps of D and G hold no tensor back, lower D's loss and move nothing of the
         const rotation = rotationLoss(rotationLogits(upright, turned));
         return tf.add(hinge.discriminator(realLogits, fakeLogits), rotation) as tf.Scalar;
       }, discriminator.parameters.trainables);
-      optimisers.discriminator.step(grads);
+      optimisers.discriminator.step(optimisers.discriminator.pack(grads));
       return value.dataSync()[0] as number;
     });
   const stepOfG = () =>
@@ -222,7 +222,7 @@ it("steps of D and G hold no tensor back, lower D's loss and move nothing of the
         const images = generator.forward(z, y, { training: true });
         return hinge.generator(discriminator.forward(images, y).logits);
       }, generator.parameters.trainables);
-      optimisers.generator.step(grads);
+      optimisers.generator.step(optimisers.generator.pack(grads));
     });
   const snapshot = (parameters: ParameterSet) => parameters.trainables.map(variable => Array.from(variable.dataSync()));
 

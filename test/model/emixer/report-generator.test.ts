@@ -255,7 +255,9 @@ describe.skipIf(!native)('native (where npm run setup prepared TensorFlow)', () 
     const { trainables } = generator.parameters;
     const optimiser = new Adam(trainables, { rate: 5e-3, beta1: 0.9, clipNorm: 5 });
     const train = () =>
-      tf.tidy(() => optimiser.step(tf.variableGrads(() => generator.mleLoss(v, grid).loss, trainables).grads));
+      tf.tidy(() =>
+        optimiser.step(optimiser.pack(tf.variableGrads(() => generator.mleLoss(v, grid).loss, trainables).grads)),
+      );
     train();
     const tensors = tf.memory().numTensors;
     for (let step = 1; step < 120; step++) train();

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { loadBackend } from '#model/backend/load-backend.ts';
 import { backendOptionsFromEnvironment } from '#model/backend/options.ts';
 import { Emixer } from '#model/emixer/emixer.ts';
@@ -12,6 +12,7 @@ import { Random } from '#model/random.ts';
 import { AdversarialTrainer } from '#model/training/adversarial-trainer.ts';
 import type { TrainingData } from '#model/training/dataset.ts';
 import { EncoderTrainer } from '#model/training/encoder-trainer.ts';
+import { ImageGame } from '#model/training/image-game.ts';
 import { loadLocalState, saveLocalState } from '#model/training/local-state.ts';
 import { minimise } from '#model/training/minimise.ts';
 import { ReportTrainer } from '#model/training/report-trainer.ts';
@@ -129,12 +130,14 @@ describe('y of real images', () => {
     const data = tinyData();
     const several = { ...data, records: data.records.map(r => ({ ...r, labels: r.labels.map(() => 1 as const) })) };
     const one = new Emixer({ ...tinyConfig, labelMode: 'onehot' }, model.vocabulary, { run: 7, site: 0 });
-    const { imageDiscriminator } = one;
-    const forward = imageDiscriminator.forward.bind(imageDiscriminator);
-    imageDiscriminator.forward = (images, y, known) => {
-      seen.push(...tf.tidy(() => tf.sum(y, 1).dataSync()));
-      return forward(images, y, known);
-    };
+    const judges = vi.spyOn(ImageGame.prototype, 'discriminatorGradient').mockImplementation(function (
+      this: ImageGame,
+      duel,
+    ) {
+      for (const y of [duel.y, duel.fakeY]) seen.push(...tf.tidy(() => tf.sum(y, 1).dataSync()));
+      judges.mockRestore();
+      return this.discriminatorGradient(duel);
+    });
     const onehot = new AdversarialTrainer(one, several, keys, 10);
     await onehot.step(0);
     expect(new Set(seen)).toEqual(new Set([1]));
@@ -211,7 +214,7 @@ describe('minimise', () => {
     const x = tf.variable(tf.scalar(2));
     const optimiser = new Adam([x], { rate: 0.1, beta1: 0 });
     const step = () =>
-      minimise([x], [optimiser], () => ({ 'G/rotation': tf.square(x), 'G/adversarial': tf.log(tf.sub(x, 3)) }));
+      minimise({ x: optimiser }, () => ({ 'G/rotation': tf.square(x), 'G/adversarial': tf.log(tf.sub(x, 3)) }));
     expect(step).toThrow(
       expect.objectContaining({ code: 'NON_FINITE', message: expect.stringContaining('G/adversarial') }),
     );
@@ -224,8 +227,9 @@ describe('minimise', () => {
     const x = tf.variable(tf.scalar(2));
     const optimiser = new Adam([x], { rate: 0.1, beta1: 0 });
     // d/dx (x^2 - 8x) = -4 at 2: downhill is up, although the first part alone would go down.
-    const parts = minimise([x], [optimiser], () => ({ 'G/rotation': tf.square(x), 'F/mle': tf.mul<tf.Scalar>(x, -8) }));
-    expect(parts).toEqual({ 'G/rotation': 4, 'F/mle': -16 });
+    const parts = minimise({ x: optimiser }, () => ({ 'G/rotation': tf.square(x), 'F/mle': tf.mul<tf.Scalar>(x, -8) }));
+    expect(parts.losses).toEqual({ 'G/rotation': 4, 'F/mle': -16 });
+    expect(parts.norms['x']).toBe(4);
     expect(x.dataSync()[0]).toBeCloseTo(2.1, 4);
     optimiser.dispose();
     x.dispose();
