@@ -40,6 +40,7 @@ export const errorCatalogue = {
   MESSAGE_INVALID: entry(4, status.INVALID_ARGUMENT, 400),
   POLICY_REFUSED: entry(7, status.PERMISSION_DENIED, 403),
   NON_FINITE: entry(1, status.ABORTED, 409),
+  TRAINING_COLLAPSED: entry(1, status.ABORTED, 409),
   WORKER_DIED: entry(1, status.ABORTED, 500),
   BACKEND_UNAVAILABLE: entry(1, status.UNAVAILABLE, 503),
   CANCELLED: entry(130, status.CANCELLED, 499),

@@ -16,7 +16,7 @@ export function tfRecord(data: Uint8Array): Uint8Array {
 
 /**
  * Appends to one event file. `add` never waits: what it is given is written in the background, in order, and a failure is
- * thrown by the next `flush`.
+ * thrown by the next `add`, or by `close`.
  */
 export class EventFile {
   readonly path: string;
@@ -43,23 +43,26 @@ export class EventFile {
     const made = new EventFile(path, file, nowMs);
     made.#append(versionEvent(made.#wallSeconds));
     if (restartAt !== undefined) made.#append(restartEvent(made.#wallSeconds, restartAt));
-    await made.flush();
+    await made.#writing;
+    made.#throwFailure();
     return made;
   }
 
+  /** @throws what an earlier write failed with */
   add(step: number, content: EventContent): void {
+    this.#throwFailure();
     this.#append(summaryEvent(this.#wallSeconds, step, content));
   }
 
   /** @throws what an earlier write failed with */
-  async flush(): Promise<void> {
-    await this.#writing;
-    if (this.#failure !== undefined) throw this.#failure;
-  }
-
   async close(): Promise<void> {
     await this.#writing;
     await this.#file.close();
+    this.#throwFailure();
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   get #wallSeconds(): number {

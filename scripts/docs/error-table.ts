@@ -26,6 +26,7 @@ const meanings: Record<ErrorCode, string> = {
   MESSAGE_INVALID: 'a message does not have the shape it must have',
   POLICY_REFUSED: "the hospital's policy or its egress refuses",
   NON_FINITE: 'a loss or a weight is NaN or infinite',
+  TRAINING_COLLAPSED: 'a training at one site shows signs of a collapse, and was to end then',
   WORKER_DIED: 'the training process died more often than allowed',
   BACKEND_UNAVAILABLE: 'the demanded compute backend cannot run',
   CANCELLED: 'interrupted, or no longer wanted',
