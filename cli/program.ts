@@ -126,6 +126,7 @@ const groupDescriptions: Readonly<Record<string, string>> = {
   coordinator: 'The party that averages: initialise, invite sites, run federations',
   site: 'The hospital: enrol, prepare data, take part',
   data: 'Collections of images and reports',
+  model: 'How large and how fast the model is; what to do with a trained one',
   privacy: 'Audits of generated data',
   'audit-log': 'Hash-chained audit log',
 };

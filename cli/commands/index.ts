@@ -8,6 +8,7 @@ import { coordinatorCommands } from './coordinator.ts';
 import { dataCommands } from './data.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
+import { modelCommands } from './model.ts';
 import { privacyCommands } from './privacy.ts';
 import { siteCommands } from './site.ts';
 
@@ -37,6 +38,7 @@ export const allCommands: readonly CommandSpec[] = [
   ...coordinatorCommands,
   ...siteCommands,
   ...dataCommands,
+  ...modelCommands,
   ...privacyCommands,
   completionCommand,
 ];

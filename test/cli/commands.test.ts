@@ -43,6 +43,7 @@ describe('every command', () => {
       ...['enroll', 'preflight', 'prepare', 'start', 'approve', 'audit-log verify'].map(word => `site ${word}`),
       'data describe',
       'data phantom',
+      ...['describe', 'bench', 'generate', 'export'].map(word => `model ${word}`),
       'privacy scan',
     ]) {
       expect(names).toContain(name);
