@@ -1,6 +1,6 @@
 /** The end of the statistics stage: the federated vocabulary and the totals that every site is told. */
 import type { RunFiles } from '#coordinator/store/run-files.ts';
-import type { GlobalStatistics, RunConfig, SiteStatistics } from '#model/federated.ts';
+import { type GlobalStatistics, modelConfigOf, type RunConfig, type SiteStatistics } from '#model/federated.ts';
 import { combineVocabulary } from '#model/text/federated-vocabulary.ts';
 import type { Submission } from './plan.ts';
 
@@ -24,6 +24,7 @@ export async function fixVocabulary(
     // A federation of one site cannot ask for two.
     Math.min(minSites, config.sites.length),
     maxTokens,
+    modelConfigOf(config).report.minOccurrences,
   );
   const vocabulary = await files.documents.put(Buffer.from(JSON.stringify(tokens)));
   await files.documents.sync();

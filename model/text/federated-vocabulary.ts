@@ -34,13 +34,15 @@ export function siteTokenCounts(reports: Iterable<PatientReport>, minPatients: n
 
 /**
  * The tokens that at least `minSites` sites revealed, most frequent (patients over all sites) first, ties in code-point
- * order, at most `maxTokens`: the same whatever the order of the sites. Entries that no site following siteTokenCounts
+ * order, at most `maxTokens`: the same whatever the order of the sites. Of `minOccurrences` patients count, for occurrences
+ * never leave a site: a word of so many patients has at least as many occurrences. Entries that no site following siteTokenCounts
  * would send are ignored.
  */
 export function combineVocabulary(
   siteCounts: readonly Readonly<Record<string, number>>[],
   minSites: number,
   maxTokens: number,
+  minOccurrences = 1,
 ): string[] {
   const totals = new Map<string, { sites: number; patients: number }>();
   for (const counts of siteCounts) {
@@ -52,7 +54,7 @@ export function combineVocabulary(
     }
   }
   return [...totals]
-    .filter(([, total]) => total.sites >= minSites)
+    .filter(([, total]) => total.sites >= minSites && total.patients >= minOccurrences)
     .map(([token, total]) => [token, total.patients] as const)
     .sort(byFrequency)
     .slice(0, maxTokens)

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { LABELS, type Label } from '#model/labels.ts';
 import { readTable } from './csv-table.ts';
 import type { LabelValue, Loader, Skipped, SourceRecord } from './record.ts';
-import { findSections, joinSections } from './report-sections.ts';
+import { findSections, joinSections, type ReportSections } from './report-sections.ts';
 import { filesIn, type Located } from './safe-path.ts';
 
 const FRONTAL = new Set(['PA', 'AP']);
@@ -49,8 +49,16 @@ async function* records(folder: string, skip: (skipped: Skipped) => void): Async
       skip({ path, reason: located.reason });
       continue;
     }
-    const report = await reports.of(`${studyPath}.txt`);
-    yield { patient, study, image, imagePath: located.path, report, labels: unpack(labels.get(Number(study)) ?? 0) };
+    const sections = await reports.of(`${studyPath}.txt`);
+    yield {
+      patient,
+      study,
+      image,
+      imagePath: located.path,
+      report: joinSections(sections),
+      findings: sections.findings,
+      labels: unpack(labels.get(Number(study)) ?? 0),
+    };
   }
 }
 
@@ -75,37 +83,39 @@ async function labelsByStudy(path: string): Promise<Map<number, number>> {
 const unpack = (packed: number): Readonly<Partial<Record<Label, LabelValue>>> =>
   Object.fromEntries(LABELS.map((label, index) => [label, CODES[(packed >> (2 * index)) & 3] ?? null]));
 
+const NO_SECTIONS: ReportSections = { findings: null, impression: null };
+
 /** The last study's report: the metadata lists a study's images one after the other. */
 class ReportCache {
   readonly #locate: (relative: string) => Promise<Located>;
   readonly #skip: (skipped: Skipped) => void;
   #path = '';
-  #report: string | null = null;
+  #sections = NO_SECTIONS;
 
   constructor(locate: (relative: string) => Promise<Located>, skip: (skipped: Skipped) => void) {
     this.#locate = locate;
     this.#skip = skip;
   }
 
-  async of(path: string): Promise<string | null> {
+  async of(path: string): Promise<ReportSections> {
     if (path !== this.#path) {
       this.#path = path;
-      this.#report = await this.#read(path);
+      this.#sections = await this.#read(path);
     }
-    return this.#report;
+    return this.#sections;
   }
 
   /** A study without a report is a record without one; a report that cannot be used is told. */
-  async #read(path: string): Promise<string | null> {
+  async #read(path: string): Promise<ReportSections> {
     const located = await this.#locate(path);
     if (!located.ok) {
       if (located.reason !== 'listed, but absent') this.#skip({ path, reason: located.reason });
-      return null;
+      return NO_SECTIONS;
     }
     if ((await stat(located.path)).size > MAX_REPORT_BYTES) {
       this.#skip({ path, reason: `a report larger than ${MAX_REPORT_BYTES / 1024} KiB` });
-      return null;
+      return NO_SECTIONS;
     }
-    return joinSections(findSections(await readFile(located.path, 'utf8')));
+    return findSections(await readFile(located.path, 'utf8'));
   }
 }

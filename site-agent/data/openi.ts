@@ -41,8 +41,8 @@ async function* records(folder: string, skip: (skipped: Skipped) => void): Async
         continue;
       }
       unlisted.delete(basename(located.path));
-      const { uid, report, labels } = study;
-      yield { patient: uid, study: uid, image, imagePath: located.path, report, labels };
+      const { uid, report, findings, labels } = study;
+      yield { patient: uid, study: uid, image, imagePath: located.path, report, findings, labels };
     }
   }
   for (const name of unlisted) skip({ path: `${IMAGES}/${name}`, reason: 'present, but no report lists it' });
@@ -66,7 +66,7 @@ async function locateImage(locate: (relative: string) => Promise<Located>, image
   return png.ok || png.reason !== 'listed, but absent' ? png : locate(`${IMAGES}/${image}.jpg`);
 }
 
-interface Study extends Pick<SourceRecord, 'report' | 'labels'> {
+interface Study extends Pick<SourceRecord, 'report' | 'findings' | 'labels'> {
   readonly uid: string;
   readonly images: readonly string[];
 }
@@ -113,10 +113,12 @@ async function readStudy(located: Located): Promise<Study | string> {
     const body = typeof found === 'object' ? decoded(found['#text'] ?? '').trim() : '';
     return body === '' ? null : body;
   };
+  const findings = section('FINDINGS');
   return {
     uid,
     images: (citation.parentImage ?? []).map(image => image['@id'] ?? ''),
-    report: joinSections({ findings: section('FINDINGS'), impression: section('IMPRESSION') }),
+    report: joinSections({ findings, impression: section('IMPRESSION') }),
+    findings,
     labels: labelsOfMesh((citation.MeSH?.major ?? []).filter(major => typeof major === 'string').map(decoded)),
   };
 }

@@ -5,7 +5,6 @@ import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
 import { crc32 } from 'node:zlib';
 import { LABELS } from '#model/labels.ts';
-import { cleanReport, joinReport } from '#model/text/report-cleaner.ts';
 import { FedError } from '#proto/errors.ts';
 import { AppendFile } from './append-file.ts';
 import { decodeImage, type ImageSettings } from './image.ts';
@@ -13,6 +12,7 @@ import { keyedHash } from './keyed-hash.ts';
 import { countLabels, type LabelCounts, newLabelCounts } from './label-counts.ts';
 import { mapOrdered } from './ordered.ts';
 import type { PreparedRecord, SourceRecord, Split } from './record.ts';
+import { cleanSections } from './report-sections.ts';
 
 export interface WriteRecords {
   readonly records: AsyncIterable<SourceRecord>;
@@ -34,6 +34,8 @@ export interface Written {
   readonly patients: ReadonlySet<string>;
   readonly studies: ReadonlySet<string>;
   readonly reports: number;
+  /** Images that are, pixel by pixel, an earlier one's. */
+  readonly duplicateImages: number;
   readonly labels: LabelCounts;
   readonly sourcesSha256: string;
   readonly checksSha256: string;
@@ -58,6 +60,8 @@ export async function writeRecords(options: WriteRecords): Promise<Written> {
     const labels = newLabelCounts();
     let records = 0;
     let reports = 0;
+    let duplicateImages = 0;
+    const firstWith = new Map<string, number>();
     const decoded = mapOrdered(options.records, 2 * availableParallelism(), async record => ({
       record,
       image: await decodeImage(record.imagePath, settings),
@@ -68,9 +72,15 @@ export async function writeRecords(options: WriteRecords): Promise<Written> {
         options.refused(record, image.reason);
         continue;
       }
-      const prepared = preparedRecord(record, records, key);
+      const pixelHash = createHash('sha256').update(image.pixels).digest('base64');
+      const duplicateOf = firstWith.get(pixelHash) ?? null;
+      if (duplicateOf === null) firstWith.set(pixelHash, records);
+      else duplicateImages++;
+      const prepared = preparedRecord(record, records, duplicateOf, key);
       sources.update(image.sha256);
-      sources.update(JSON.stringify([record.patient, record.study, record.report, prepared.labels]));
+      sources.update(
+        JSON.stringify([record.patient, record.study, record.report, prepared.findingsSentences, prepared.labels]),
+      );
       const check = Buffer.alloc(4);
       check.writeUInt32LE(crc32(image.pixels));
       await pixelFile.write(image.pixels);
@@ -86,19 +96,26 @@ export async function writeRecords(options: WriteRecords): Promise<Written> {
     await pixelFile.finish();
     await recordFile.finish();
     const hashes = { sourcesSha256: sources.digest('hex'), checksSha256: await checkFile.finish() };
-    return { records, patients, studies, reports, labels, ...hashes };
+    return { records, patients, studies, reports, duplicateImages, labels, ...hashes };
   } finally {
     for (const file of files) await file.abandon();
   }
 }
 
-function preparedRecord(record: SourceRecord, index: number, key: Uint8Array): Omit<PreparedRecord, 'split'> {
-  const report = record.report === null ? '' : joinReport(cleanReport(record.report));
+function preparedRecord(
+  record: SourceRecord,
+  index: number,
+  duplicateOf: number | null,
+  key: Uint8Array,
+): Omit<PreparedRecord, 'split'> {
+  const { report, findingsSentences } = cleanSections(record.report, record.findings);
   return {
     index,
     patient: keyedHash(key, 'patient', record.patient),
     study: keyedHash(key, 'study', JSON.stringify([record.patient, record.study])),
-    report: report === '' ? null : report,
+    report,
+    findingsSentences,
+    duplicateOf,
     labels: LABELS.map(label => record.labels[label] ?? null),
   };
 }

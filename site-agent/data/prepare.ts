@@ -36,6 +36,8 @@ export interface PrepareSummary {
   readonly patients: number;
   readonly studies: number;
   readonly reports: number;
+  /** Images that are, pixel by pixel, an earlier one's: a run may leave them out of training. */
+  readonly duplicateImages: number;
   readonly labels: LabelCounts;
   readonly splits: Readonly<Record<Split, number>>;
   readonly skipped: readonly Skipped[];
@@ -92,10 +94,11 @@ async function writeDraft(options: PrepareOptions, draft: string): Promise<Prepa
     patients: written.patients.size,
     studies: written.studies.size,
     reports: written.reports,
+    duplicateImages: written.duplicateImages,
     splits,
   };
   const manifest: Manifest = {
-    version: 1,
+    version: 2,
     ...counts,
     ...settings,
     settingsSha256: sha256(canonicalJson({ kind: counts.kind, settings, shares })),

@@ -16,7 +16,8 @@ const sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
 export const ManifestSchema = Type.Object(
   {
-    version: Type.Literal(1),
+    /** 2 says where findings end and which images are duplicates. */
+    version: Type.Literal(2),
     kind: Type.String(),
     resolution: Type.Integer({ minimum: 1, maximum: 1024 }),
     imageChannels: Type.Union([Type.Literal(1), Type.Literal(3)]),
@@ -25,6 +26,7 @@ export const ManifestSchema = Type.Object(
     patients: count,
     studies: count,
     reports: count,
+    duplicateImages: count,
     splits: Type.Object({ train: count, validation: count, test: count }, closed),
     /** Over kind, settings and split shares: equal for equal preparations. */
     settingsSha256: sha256,

@@ -13,6 +13,8 @@ export interface SourceRecord {
   readonly imagePath: string;
   /** Raw report text (findings, impression or both), or null where there is none. */
   readonly report: string | null;
+  /** The findings in it alone, raw, with which it begins; null where it has no such section. */
+  readonly findings: string | null;
   readonly labels: Readonly<Partial<Record<Label, LabelValue>>>;
 }
 
@@ -42,6 +44,10 @@ export interface PreparedRecord {
   readonly split: Split;
   /** Cleaned report: sentences of tokens joined by " . ", or null. */
   readonly report: string | null;
+  /** How many of the report's sentences, the first ones, are its findings; the others are the impression. */
+  readonly findingsSentences: number;
+  /** The first record of the set with the very same pixels, or null where this is the first. */
+  readonly duplicateOf: number | null;
   /** In the order of LABELS. */
   readonly labels: readonly LabelValue[];
 }

@@ -1,4 +1,5 @@
 /** Findings and impression in a radiologist's free text. */
+import { cleanReport, joinReport } from '#model/text/report-cleaner.ts';
 
 /** A heading in capitals at the start of a line, up to its colon; lengths are bounded so that any text costs linear time. */
 const HEADING = /^[ \t]{0,40}([A-Z][A-Z0-9 /&,()-]{2,60}):/gm;
@@ -33,4 +34,20 @@ export function findSections(text: string): ReportSections {
 export function joinSections({ findings, impression }: ReportSections): string | null {
   const parts = [findings, impression].filter(part => part !== null && part !== '');
   return parts.length === 0 ? null : parts.join('\n\n');
+}
+
+/**
+ * A report as it is stored, and how many of its sentences are its findings. The sections are cleaned apart, so that a
+ * sentence belongs to one of them.
+ * @param report as joinSections gives it
+ * @param findings with which the report begins, or null
+ */
+export function cleanSections(
+  report: string | null,
+  findings: string | null,
+): { readonly report: string | null; readonly findingsSentences: number } {
+  const first = findings === null ? [] : cleanReport(findings);
+  const others = report === null ? [] : cleanReport(report.slice(findings?.length ?? 0));
+  const cleaned = joinReport([...first, ...others]);
+  return { report: cleaned === '' ? null : cleaned, findingsSentences: first.length };
 }

@@ -8,6 +8,7 @@ import { Vocabulary } from '#model/text/vocabulary.ts';
 import type { StreamKeys } from '#model/training/trainer.ts';
 import { FedError } from '#proto/errors.ts';
 import { openPrepared, type PreparedSet } from '../../data/prepared.ts';
+import { trainingView } from '../../data/training-view.ts';
 import type { WorkerJob } from '../messages.ts';
 
 type JobWithWeights = Extract<WorkerJob, { weightsPath: string | null }>;
@@ -38,10 +39,14 @@ export async function preparedSet(dir: string, run: RunConfig): Promise<Prepared
   return set;
 }
 
+/** As the run's configuration trains on it. @throws as preparedSet */
+export const trainingSet = async (dir: string, run: RunConfig): Promise<PreparedSet> =>
+  trainingView(await preparedSet(dir, run), modelConfigOf(run));
+
 export async function weightedContext(job: JobWithWeights): Promise<WeightedContext> {
   const config = modelConfigOf(job.run);
   const keys = { seed: job.run.seed, site: job.siteIndex };
-  const data = await preparedSet(job.preparedDir, job.run);
+  const data = await trainingSet(job.preparedDir, job.run);
   const model = freshModel(job, config);
   if (job.weightsPath !== null) await loadTensors(job.weightsPath, travelling(model));
   return { config, keys, data, model };

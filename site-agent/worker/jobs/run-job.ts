@@ -2,7 +2,7 @@
 import type { SiteEvaluation, SiteStatistics } from '#model/federated.ts';
 import type { TrainOutcome, WorkerJob } from '../messages.ts';
 import { audit } from './audit.ts';
-import { preparedSet } from './context.ts';
+import { trainingSet } from './context.ts';
 import { evaluate } from './evaluate.ts';
 import { generate } from './generate.ts';
 import { siteStatistics } from './statistics.ts';
@@ -16,7 +16,7 @@ type JobResult = SiteStatistics | TrainOutcome | SiteEvaluation | object | null;
 export async function runJob(job: WorkerJob, onProgress: ReportProgress): Promise<JobResult> {
   switch (job.kind) {
     case 'statistics':
-      return siteStatistics((await preparedSet(job.preparedDir, job.run)).records, job.run);
+      return siteStatistics((await trainingSet(job.preparedDir, job.run)).records, job.run);
     case 'train':
       return train(job, onProgress);
     case 'evaluate':

@@ -24,6 +24,16 @@ describe('siteTokenCounts', () => {
 });
 
 describe('combineVocabulary', () => {
+  test('leaves out words of fewer patients, over all sites, than occurrences are asked for', () => {
+    const sites = [
+      { heart: 4, lung: 3, rare: 2 },
+      { heart: 4, lung: 3, rare: 3 },
+    ];
+    expect(combineVocabulary(sites, 2, 100, 6)).toEqual(['heart', 'lung']);
+    expect(combineVocabulary(sites, 2, 100, 5)).toEqual(['heart', 'lung', 'rare']);
+    expect(combineVocabulary(sites, 2, 100)).toEqual(['heart', 'lung', 'rare']);
+  });
+
   test('most frequent first, ties in code-point order', () => {
     const sites = [
       { b: 3, a: 3, lung: 9, 𝒙: 4, ｚ: 4 },
