@@ -1,14 +1,15 @@
 /** A single site's records for `emixer model train`: prepared once into the output folder, with a vocabulary of their own. */
+import { createHash } from 'node:crypto';
 import type { ModelConfig } from '#model/config.ts';
 import type { GlobalStatistics, RunConfig } from '#model/federated.ts';
 import { combineVocabulary } from '#model/text/federated-vocabulary.ts';
 import { parseReport } from '#model/text/report-cleaner.ts';
 import { FedError } from '#proto/errors.ts';
 import { combineSources } from '#site-agent/data/combined.ts';
-import { loadOrCreateDataKey } from '#site-agent/data/keyed-hash.ts';
 import { prepare } from '#site-agent/data/prepare.ts';
 import { openPrepared, type PreparedSet } from '#site-agent/data/prepared.ts';
 import { loaderOf } from '#site-agent/data/registry.ts';
+import { trainingView } from '#site-agent/data/training-view.ts';
 import { siteStatistics } from '#site-agent/worker/jobs/statistics.ts';
 import type { DataSource } from '../options.ts';
 import type { TrainPaths } from './train-folder.ts';
@@ -23,28 +24,34 @@ export interface PreparationOptions {
 }
 
 /**
- * The prepared set in the output folder, made where it is not there yet.
+ * The prepared set in the output folder, made where it is not there yet, as the configuration trains on it.
  * @throws FedError NO_USABLE_RECORDS, DATA_INVALID, FILE_CORRUPT, DISK_FULL, CANCELLED
  */
 export async function preparedData(options: PreparationOptions): Promise<PreparedSet> {
-  const { sources, paths, config, signal, say } = options;
+  const { sources, paths, config, seed, signal, say } = options;
   const present = await openPrepared(paths.prepared).catch(thrown => {
     if (thrown instanceof FedError && thrown.code === 'NOT_FOUND') return undefined;
     throw thrown;
   });
-  if (present !== undefined) return present;
+  if (present !== undefined) return trainingView(present, config);
   say('preparing the data');
   const { records, patients, reports, skipped } = await prepare({
     ...combineSources(sources.map(({ kind, dir }) => ({ loader: loaderOf(kind), folder: dir }))),
     out: paths.prepared,
     resolution: config.resolution,
     imageChannels: config.imageChannels,
-    key: await loadOrCreateDataKey(paths.dataKey),
+    key: keyOf(seed),
     signal,
   });
   say(`${records} records of ${patients} patients, ${reports} with a report; ${skipped.length} files skipped`);
-  return openPrepared(paths.prepared);
+  return trainingView(await openPrepared(paths.prepared), config);
 }
+
+/**
+ * The same seed makes the same split. A hospital's agent has a secret key in its place, which hides patients' ids from the
+ * training process; here one person owns collection, prepared set and training.
+ */
+const keyOf = (seed: number): Buffer => createHash('sha256').update(`emixer model train ${seed}`).digest();
 
 export interface LocalFacts {
   /** Most frequent first. */

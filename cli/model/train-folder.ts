@@ -17,8 +17,6 @@ export interface TrainRecord {
 export const trainPaths = (out: string) => ({
   record: join(out, 'train.json'),
   lock: join(out, 'train.lock'),
-  /** The data key lies beside the prepared set here: one person trains, reads and deletes all of it. */
-  dataKey: join(out, 'data', 'data.key'),
   prepared: join(out, 'data', 'prepared'),
   checkpoint: join(out, 'checkpoint.safetensors'),
   metrics: join(out, 'metrics.jsonl'),

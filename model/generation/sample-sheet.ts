@@ -18,9 +18,11 @@ export interface SampleRow {
 export function sampleSheet(model: Emixer, samples: number, seed: number): SampleRow[] {
   const { config, generator, encoder, reportGenerator, vocabulary } = model;
   return LABELS.map((label, k) => {
-    const random = new Random(seed, 'sheet');
+    // Images of one column share z. What F draws does not: equal reports then say something about F.
+    const noise = new Random(seed, 'sheet', 'z');
+    const random = new Random(seed, 'sheet', 'words', k);
     return tf.tidy(() => {
-      const z = drawNoise(samples, generator.zLength, random);
+      const z = drawNoise(samples, generator.zLength, noise);
       const row = LABELS.map((_, i) => Number(i === k));
       const y = tf.tensor2d(Array.from({ length: samples }, () => row));
       const images = generator.forward(z, y, { training: false });
