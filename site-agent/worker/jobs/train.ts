@@ -8,6 +8,7 @@ import { AdversarialTrainer } from '#model/training/adversarial-trainer.ts';
 import { EncoderTrainer } from '#model/training/encoder-trainer.ts';
 import { loadLocalState, type Progress, saveLocalState } from '#model/training/local-state.ts';
 import { ReportTrainer } from '#model/training/report-trainer.ts';
+import { identityOf } from '#model/training/state-identity.ts';
 import type { Trainer } from '#model/training/trainer.ts';
 import type { TrainJob, TrainOutcome } from '../messages.ts';
 import { stateFiles, type WeightedContext, weightedContext } from './context.ts';
@@ -25,7 +26,10 @@ export async function train(job: TrainJob, onProgress: ReportProgress): Promise<
       progress = { taskId: job.taskId, step: progress.step + 1, lossSums: summed(progress.lossSums, losses) };
       onProgress(progress.step, steps, losses);
       const due = progress.step % job.checkpointEverySteps === 0 || progress.step === steps;
-      if (due) await saveLocalState(stateFiles(job.stateDir).local, trainer.networks, trainer.optimisers, progress);
+      if (due) {
+        const { networks, optimisers } = trainer;
+        await saveLocalState(stateFiles(job.stateDir).local, networks, optimisers, progress, identityOf(context.model));
+      }
       // TensorFlow computes synchronously: let the messages out.
       await setImmediate();
     }
@@ -59,7 +63,8 @@ function trainerOf(job: TrainJob, { model, data, keys, config }: WeightedContext
 async function begin(job: TrainJob, trainer: Trainer, { model }: WeightedContext): Promise<Progress> {
   const shared = [...travelling(model)].map(([, variable]) => ({ variable, global: tf.clone(variable) }));
   try {
-    const kept = await loadLocalState(stateFiles(job.stateDir).local, trainer.networks, trainer.optimisers);
+    const { networks, optimisers } = trainer;
+    const kept = await loadLocalState(stateFiles(job.stateDir).local, networks, optimisers, identityOf(model));
     if (kept?.taskId === job.taskId) return kept;
     for (const { variable, global } of shared) variable.assign(global);
     return { taskId: job.taskId, step: 0, lossSums: {} };
