@@ -2,6 +2,7 @@
 import { type CommandSpec, defineCommand } from '../command.ts';
 import { choice, integer, optionalInteger, text } from '../options.ts';
 import { fieldLines } from '../table.ts';
+import { modelImportEncoderCommand } from './model-import-encoder.ts';
 import { modelTrainCommand } from './model-train.ts';
 
 const sizeOptions = {
@@ -88,4 +89,5 @@ export const modelCommands: readonly CommandSpec[] = [
     },
   }),
   modelTrainCommand,
+  modelImportEncoderCommand,
 ];

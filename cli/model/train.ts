@@ -17,6 +17,7 @@ import { runTraining, type TrainingOutcome } from '#model/training/engine.ts';
 import { type StageSteps, TRAINING_STAGES } from '#model/training/stages.ts';
 import { takeSnapshot } from '#model/training/state-file.ts';
 import { FedError } from '#proto/errors.ts';
+import { trainingView } from '#site-agent/data/training-view.ts';
 import type { DataSource } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 import { type LocalFacts, localFacts, preparedData } from './train-data.ts';
@@ -83,7 +84,8 @@ export async function trainModel(options: TrainOptions, terminal: Terminal): Pro
   try {
     const backend = await loadBackend(backendOptionsFromEnvironment(terminal.env));
     say(`${backend.name} ${backend.version} on ${backend.device}`);
-    const set = await preparedData({ sources: data, paths, config, seed, signal: terminal.signal, say });
+    const prepared = await preparedData({ sources: data, paths, config, seed, signal: terminal.signal, say });
+    const set = trainingView(prepared, config);
     const facts = localFacts(set, run, config);
     const model = new Emixer(config, new Vocabulary(facts.vocabulary), { run: seed, site: 0 });
     const keys = { seed, site: 0 };
