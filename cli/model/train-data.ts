@@ -9,7 +9,6 @@ import { combineSources } from '#site-agent/data/combined.ts';
 import { prepare } from '#site-agent/data/prepare.ts';
 import { openPrepared, type PreparedSet } from '#site-agent/data/prepared.ts';
 import { loaderOf } from '#site-agent/data/registry.ts';
-import { trainingView } from '#site-agent/data/training-view.ts';
 import { siteStatistics } from '#site-agent/worker/jobs/statistics.ts';
 import type { DataSource } from '../options.ts';
 import type { TrainPaths } from './train-folder.ts';
@@ -24,7 +23,7 @@ export interface PreparationOptions {
 }
 
 /**
- * The prepared set in the output folder, made where it is not there yet, as the configuration trains on it.
+ * The prepared set in the output folder, made where it is not there yet.
  * @throws FedError NO_USABLE_RECORDS, DATA_INVALID, FILE_CORRUPT, DISK_FULL, CANCELLED
  */
 export async function preparedData(options: PreparationOptions): Promise<PreparedSet> {
@@ -33,7 +32,7 @@ export async function preparedData(options: PreparationOptions): Promise<Prepare
     if (thrown instanceof FedError && thrown.code === 'NOT_FOUND') return undefined;
     throw thrown;
   });
-  if (present !== undefined) return trainingView(present, config);
+  if (present !== undefined) return present;
   say('preparing the data');
   const { records, patients, reports, skipped } = await prepare({
     ...combineSources(sources.map(({ kind, dir }) => ({ loader: loaderOf(kind), folder: dir }))),
@@ -44,7 +43,7 @@ export async function preparedData(options: PreparationOptions): Promise<Prepare
     signal,
   });
   say(`${records} records of ${patients} patients, ${reports} with a report; ${skipped.length} files skipped`);
-  return trainingView(await openPrepared(paths.prepared), config);
+  return openPrepared(paths.prepared);
 }
 
 /**
