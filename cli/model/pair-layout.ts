@@ -6,8 +6,6 @@ import { readableReport } from '../pictures/gallery.ts';
 
 const FIRST_SUBJECT = 10_000_000;
 const FIRST_STUDY = 50_000_000;
-/** Patients of eight digits, as MIMIC-CXR's. */
-export const MAX_PAIRS = 80_000_000;
 const JPEG_QUALITY = 95;
 
 export interface PairPlace {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { appendFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { allCommands } from '#cli/commands/index.ts';
 import { reportText } from '#cli/model/pair-layout.ts';
@@ -108,7 +109,9 @@ describe('emixer model generate', () => {
       string,
     ];
     expect((await run(generateArgv(model, whole))).code).toBe(0);
+    const { numTensors } = tf.memory();
     expect((await run(generateArgv(model, again))).code).toBe(0);
+    expect(tf.memory().numTensors).toBe(numTensors);
     const expected = await hashes(whole);
     expect(await hashes(again)).toEqual(expected);
     expect((await run([...generateArgv(model, other).map(word => (word === '5' ? '6' : word))])).code).toBe(0);
