@@ -16,19 +16,27 @@ export const gumbelBeta = (step: number, total: number, betaMax: number): number
 const SMALLEST = 2 ** -24;
 
 /** -log(-log(u)), u uniform: argmax(logits + noise) is a draw from softmax(logits). The stream decides every value. */
-export function gumbelNoise(rows: number, columns: number, random: Random): tf.Tensor2D {
-  const u = tf.maximum<tf.Tensor2D>(uniform(rows, columns, random), SMALLEST);
-  return tf.neg(tf.log(tf.neg(tf.log(u))));
+export const gumbelNoise = (rows: number, columns: number, random: Random): tf.Tensor2D =>
+  gumbelOf(
+    hasNativeOps()
+      ? nativeUniform(rows, columns, tf.tensor1d(random.seedPair(), 'int32'))
+      : plainUniform(rows, columns, random),
+  );
+
+/** The same noise, where TensorFlow makes it, from the stream's next seed pair [2] as a tensor. */
+export const seededGumbelNoise = (rows: number, columns: number, seed: tf.Tensor1D): tf.Tensor2D =>
+  gumbelOf(nativeUniform(rows, columns, seed));
+
+const gumbelOf = (uniform: tf.Tensor2D): tf.Tensor2D =>
+  tf.neg(tf.log(tf.neg(tf.log(tf.maximum<tf.Tensor2D>(uniform, SMALLEST)))));
+
+function plainUniform(rows: number, columns: number, random: Random): tf.Tensor2D {
+  const values = Float32Array.from({ length: rows * columns }, () => (random.uint32() >>> 9) / 2 ** 23);
+  return tf.tensor2d(values, [rows, columns]);
 }
 
-function uniform(rows: number, columns: number, random: Random): tf.Tensor2D {
-  if (!hasNativeOps()) {
-    const values = Float32Array.from({ length: rows * columns }, () => (random.uint32() >>> 9) / 2 ** 23);
-    return tf.tensor2d(values, [rows, columns]);
-  }
-  const inputs = [tf.tensor1d([rows, columns], 'int32'), tf.tensor1d(random.seedPair(), 'int32')];
-  return executeOp('StatelessRandomUniform', uniformTypes, inputs)[0] as tf.Tensor2D;
-}
+const nativeUniform = (rows: number, columns: number, seed: tf.Tensor1D): tf.Tensor2D =>
+  executeOp('StatelessRandomUniform', uniformTypes, [tf.tensor1d([rows, columns], 'int32'), seed])[0] as tf.Tensor2D;
 
 const uniformTypes = [opAttr.type('dtype', 'float32'), opAttr.type('T', 'int32'), opAttr.type('Tseed', 'int32')];
 

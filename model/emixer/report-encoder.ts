@@ -5,10 +5,20 @@ import { Lstm, lastValid } from '#model/layers/lstm.ts';
 import { scaledNormal } from '#model/layers/scaled-normal.ts';
 import type { SpectralNorm, SpectralWeights } from '#model/layers/spectral-norm.ts';
 import type { Random } from '#model/random.ts';
-import type { FlatReports } from './report-rows.ts';
 
-/** Real reports are ids; generated ones come with the one-hot words [B, L, V] that carry their gradient. */
-export type JudgedReports = FlatReports & { readonly oneHot?: tf.Tensor3D };
+/** Flat reports (report-rows.ts), whose index arrays may be tensors where a step is compiled. */
+export interface JudgedReports {
+  /** B */
+  readonly reports: number;
+  /** L */
+  readonly tokens: number;
+  /** [B * L], PAD after each report. */
+  readonly ids: Int32Array | tf.Tensor1D;
+  /** [B], or [L, B, 1] from `lastSteps`. */
+  readonly lengths: Int32Array | tf.Tensor3D;
+  /** [B, L, V]: generated reports come as the one-hot words that carry their gradient, real ones as ids. */
+  readonly oneHot?: tf.Tensor3D;
+}
 
 export interface ReportEncoderShape {
   readonly vocabulary: number;

@@ -5,13 +5,21 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '#model/config.ts';
 import { gatherRows } from '#model/layers/gather-rows.ts';
+import { offTape } from '#model/layers/off-tape.ts';
 import { ParameterSet } from '#model/layers/parameters.ts';
 import type { Random } from '#model/random.ts';
 import { PAD, type ReportGrid } from '#model/text/vocabulary.ts';
+import { CompiledDrawing } from './compiled-drawing.ts';
 import { straightThrough } from './gumbel.ts';
 import { crossEntropySum } from './masked-cross-entropy.ts';
 import { type FlatReports, flattenReports, type SentenceRows, sentenceRows, teacherRows } from './report-rows.ts';
-import { type Drawing, drawSentences, type SampledSentences, sampleSentences } from './report-sampling.ts';
+import {
+  type Drawing,
+  type DrawnSentences,
+  drawSentences,
+  type SampledSentences,
+  sampleSentences,
+} from './report-sampling.ts';
 import { SentenceDecoder, type SentenceStates } from './sentence-decoder.ts';
 import { WordDecoder } from './word-decoder.ts';
 
@@ -47,6 +55,7 @@ export class ReportGenerator {
   readonly #limits: { readonly sentences: number; readonly words: number; readonly discriminated: number };
   readonly #sentences: SentenceDecoder;
   readonly #words: WordDecoder;
+  readonly #drawing: CompiledDrawing;
 
   /**
    * @param vocabulary number of ids (Vocabulary.size)
@@ -57,6 +66,7 @@ export class ReportGenerator {
     this.#limits = { sentences: maxSentences, words: maxWords, discriminated: config.reportDiscriminator.maxTokens };
     this.#sentences = new SentenceDecoder(this.parameters, hidden, embedding, random);
     this.#words = new WordDecoder(this.parameters, { vocabulary, embedding, hidden, layers: wordLayers }, random);
+    this.#drawing = new CompiledDrawing(this.#words, this.parameters.trainables, maxWords);
   }
 
   /**
@@ -92,7 +102,7 @@ export class ReportGenerator {
     const states = tf.tidy(() => ({ ...this.#sentences.run(features, this.#limits.sentences) }));
     const rows = this.#wantedSentences(states, batch);
     const topics = tf.tidy(() => this.#sentences.topics(states.hidden, rows.rows));
-    const sampled = sampleSentences(this.#words, topics, rows.count, this.#limits.words, drawing);
+    const sampled = this.#sampled(topics, rows.count, drawing);
     tf.dispose([topics, states.hidden, states.stop]);
     return this.#grid(rows, sampled, batch);
   }
@@ -108,7 +118,7 @@ export class ReportGenerator {
     const states = this.#sentences.run(features, this.#limits.sentences);
     const rows = this.#wantedSentences(states, batch);
     const topics = this.#sentences.topics(states.hidden, rows.rows);
-    const drawn = drawSentences(this.#words, topics, rows.count, this.#limits.words, random);
+    const drawn = this.#drawn(topics, rows.count, random);
     const grid = this.#grid(rows, drawn, batch);
     const flat = flattenReports(grid, this.#limits.discriminated);
     const columns = rows.rows.length;
@@ -130,7 +140,31 @@ export class ReportGenerator {
   }
 
   dispose(): void {
+    this.#drawing.dispose();
     this.parameters.dispose();
+  }
+
+  #sampled(topics: tf.Tensor2D, count: number, drawing: Drawing): SampledSentences {
+    const draws = typeof drawing === 'object' && 'random' in drawing && (drawing.topP ?? 1) === 1;
+    if (!draws || !this.#drawing.fits(topics.shape[0])) {
+      return sampleSentences(this.#words, topics, count, this.#limits.words, drawing);
+    }
+    const { ids, noise } = this.#drawing.draw(topics, count, drawing.temperature, drawing.random);
+    noise.dispose();
+    return { ids, steps: this.#limits.words };
+  }
+
+  /** The same at temperature 1 with the noise of each word, off the tape. */
+  #drawn(topics: tf.Tensor2D, count: number, random: Random): DrawnSentences {
+    const { words } = this.#limits;
+    if (!this.#drawing.fits(topics.shape[0])) return drawSentences(this.#words, topics, count, words, random);
+    let ids: Int32Array = new Int32Array(0);
+    const noise = offTape(() => {
+      const drawn = this.#drawing.draw(topics, count, 1, random);
+      ids = drawn.ids;
+      return drawn.noise;
+    });
+    return { ids, steps: words, noise, noiseRowOf: Int32Array.from(ids, (_, row) => row) };
   }
 
   /** The sentences up to each report's first STOP (p > 0.5), or all S. */

@@ -24,7 +24,7 @@ export interface StepwiseDecoder {
   /** Where decoding of topics [N, E] begins. */
   begin(topics: tf.Tensor2D): Decoding;
   /** One word [N] further. */
-  next(before: Decoding, words: Int32Array): Decoding;
+  next(before: Decoding, words: Int32Array | tf.Tensor1D): Decoding;
 }
 
 /** Inputs are the topic, START, then words; from START on, every step predicts the next word. */
@@ -83,7 +83,7 @@ export class WordDecoder implements StepwiseDecoder {
   }
 
   /** One word [N] further. No gradient passes. */
-  next({ states }: Decoding, words: Int32Array): Decoding {
+  next({ states }: Decoding, words: Int32Array | tf.Tensor1D): Decoding {
     const inputs = gatherRows(this.#embedding, words);
     return this.#advance(tf.expandDims(inputs, 0), states);
   }

@@ -45,16 +45,32 @@ function gramSchmidt(gaussian: Float32Array, long: number, short: number): Float
   return Float32Array.from(rows);
 }
 
-/** The same by TensorFlow's Householder QR. */
+/** The same by TensorFlow. */
 function nativeRows(gaussian: Float32Array, long: number, short: number): Float32Array {
   const result = tf.tidy(() => {
-    const columns = tf.transpose(tf.tensor2d(gaussian, [short, long]));
-    const attributes = [opAttr.type('T', 'float32'), opAttr.bool('full_matrices', false)];
-    const [q, r] = executeOp('Qr', attributes, [columns], 2) as [tf.Tensor2D, tf.Tensor2D];
-    const diagonal = tf.sum(tf.mul(r, tf.eye(short)), 1);
-    return tf.transpose(tf.mul(q, tf.sign(diagonal)));
+    const rows = tf.tensor2d(gaussian, [short, long]);
+    return long >= 2 * short ? choleskyRows(rows) : householderRows(rows);
   });
   const values = result.dataSync() as Float32Array;
   result.dispose();
   return values;
+}
+
+const float = [opAttr.type('T', 'float32')];
+
+/**
+ * L^-1 A of A A' = L L', the Q of the factorisation with the positive diagonal, in a tenth of Householder's time. Its error
+ * grows with the square of A's condition, which for a Gaussian matrix with twice as many columns as rows is below 6.
+ */
+function choleskyRows(rows: tf.Tensor2D): tf.Tensor {
+  const [lower] = executeOp('Cholesky', float, [tf.matMul(rows, rows, false, true)]) as [tf.Tensor2D];
+  const attributes = [...float, opAttr.bool('lower', true), opAttr.bool('adjoint', false)];
+  return executeOp('MatrixTriangularSolve', attributes, [lower, rows])[0] as tf.Tensor;
+}
+
+function householderRows(rows: tf.Tensor2D): tf.Tensor {
+  const attributes = [...float, opAttr.bool('full_matrices', false)];
+  const [q, r] = executeOp('Qr', attributes, [tf.transpose(rows)], 2) as [tf.Tensor2D, tf.Tensor2D];
+  const diagonal = tf.sum(tf.mul(r, tf.eye(rows.shape[0])), 1);
+  return tf.transpose(tf.mul(q, tf.sign(diagonal)));
 }

@@ -153,15 +153,18 @@ const lastStep = (sequence: tf.Tensor3D): tf.Tensor2D => {
   return tf.reshape(tf.slice(sequence, [steps - 1, 0, 0], [1, batch, width]), [batch, width]);
 };
 
-/** TensorFlow handles of int64 scalars by backend and value, made once: tfjs frees no int64 that it makes for a call. */
+/**
+ * TensorFlow handles of int64 scalars by binding (a recording has one of its own) and value, made once: tfjs frees no int64
+ * that it makes for a call.
+ */
 const int64Scalars = new WeakMap<object, Map<number, tf.Tensor>>();
 
 /** T as the int64 scalar that the kernel takes; tfjs has no such type, but its backend stores one. */
 function sequenceLength(x: tf.Tensor): tf.Tensor {
   const steps = x.shape[0] ?? 0;
-  const backend = tf.backend();
-  const known = int64Scalars.get(backend) ?? new Map<number, tf.Tensor>();
-  int64Scalars.set(backend, known);
+  const backend = tf.backend() as tf.KernelBackend & { readonly binding: object };
+  const known = int64Scalars.get(backend.binding) ?? new Map<number, tf.Tensor>();
+  int64Scalars.set(backend.binding, known);
   let scalar = known.get(steps);
   if (scalar === undefined) {
     const dataId = backend.write(Int32Array.of(steps, 0), [], 'int64' as tf.DataType);

@@ -89,14 +89,18 @@ export class Lstm {
 }
 
 /**
- * The last valid h [B, H] of h [T, B, H]: that of step lengths[b] - 1, or zeros where the length is 0. Steps after it
+ * The last valid h [B, H] of h [T, B, H]: that of step lengths[b] - 1 (or what `lastSteps` makes of the lengths), or zeros where the length is 0. Steps after it
  * can neither reach the value nor receive gradient, so sequences need no masking inside the recurrence.
  */
-export function lastValid(hidden: tf.Tensor3D, lengths: Int32Array): tf.Tensor2D {
-  const [steps, batch] = hidden.shape;
+export const lastValid = (hidden: tf.Tensor3D, lengths: Int32Array | tf.Tensor3D): tf.Tensor2D =>
+  tf.sum(tf.mul(hidden, lengths instanceof tf.Tensor ? lengths : lastSteps(lengths, hidden.shape[0])), 0);
+
+/** 1 at the step lengths[b] - 1 of each sequence b, else 0: [T, B, 1]. */
+export function lastSteps(lengths: Int32Array, steps: number): tf.Tensor3D {
+  const batch = lengths.length;
   const chosen = new Float32Array(steps * batch);
   for (const [b, length] of lengths.entries()) if (length > 0) chosen[(length - 1) * batch + b] = 1;
-  return tf.sum(tf.mul(hidden, tf.tensor3d(chosen, [steps, batch, 1])), 0);
+  return tf.tensor3d(chosen, [steps, batch, 1]);
 }
 
 /**

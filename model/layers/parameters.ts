@@ -56,3 +56,7 @@ export class ParameterSet {
     return variable;
   }
 }
+
+/** Every variable of a set, trainable or not. */
+export const variablesOf = (set: ParameterSet): tf.Variable[] =>
+  [...set.entries().values()].map(({ variable }) => variable);

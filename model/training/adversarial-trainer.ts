@@ -83,6 +83,7 @@ export class AdversarialTrainer implements Trainer {
 
   dispose(): void {
     this.#imageGame.dispose();
+    this.#textGame.dispose();
     for (const part of this.#beginText) part.dispose();
     for (const optimiser of Object.values(this.optimisers)) optimiser.dispose();
   }

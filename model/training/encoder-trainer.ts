@@ -5,6 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '../config.ts';
 import type { ImageEncoder } from '../emixer/image-encoder.ts';
+import { variablesOf } from '../layers/parameters.ts';
 import { maskedBinaryLoss } from '../losses.ts';
 import { Adam } from '../optimiser/adam.ts';
 import { BatchStream } from './batches.ts';
@@ -35,8 +36,7 @@ export class EncoderTrainer implements Trainer {
     this.records = { 'F/encoder': labelled.length };
     this.optimisers = { encoder: new Adam(encoder.parameters.trainables, { rate, beta1: 0.9, clipNorm }) };
     this.networks = [encoder.parameters];
-    const variables = [...encoder.parameters.entries().values()].map(({ variable }) => variable);
-    this.#objective = new CompiledObjective([this.optimisers.encoder], variables, inputs => {
+    this.#objective = new CompiledObjective([this.optimisers.encoder], variablesOf(encoder.parameters), inputs => {
       const { images, targets, certain } = inputs as {
         images: tf.Tensor4D;
         targets: tf.Tensor2D;

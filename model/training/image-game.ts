@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { Compiled, type Tensors } from '../backend/graph/compiled.ts';
 import type { Emixer } from '../emixer/emixer.ts';
 import { rotatedBatch, rotatedCount, rotatedLabels, rotationLogits } from '../emixer/rotation.ts';
-import type { ParameterSet } from '../layers/parameters.ts';
+import { type ParameterSet, variablesOf } from '../layers/parameters.ts';
 import { hinge, maskedBinaryLoss, nonSaturating, rotationLoss } from '../losses.ts';
 import type { Adam } from '../optimiser/adam.ts';
 import { CompiledObjective, type Gradient, type Losses, type Objective } from './minimise.ts';
@@ -140,9 +140,6 @@ export class ImageGame {
     return this.#model.config.loss === 'hinge' ? hinge : nonSaturating;
   }
 }
-
-export const variablesOf = (set: ParameterSet): tf.Variable[] =>
-  [...set.entries().values()].map(({ variable }) => variable);
 
 /** A network's `beginStep` as one compiled call. */
 export const beginning = (network: { readonly parameters: ParameterSet; beginStep(): void }): Compiled =>

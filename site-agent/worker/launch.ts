@@ -37,7 +37,8 @@ export function workerLaunch(options: {
       'npm run build',
     );
   }
-  const environment = workerEnvironment(settings, parentEnvironment);
+  // Compiled steps pass through a folder on their way to TensorFlow: the worker may write below `writable` alone.
+  const environment = { ...workerEnvironment(settings, parentEnvironment), TMPDIR: options.writable };
   const backend = backendReadPaths(backendOptionsFromEnvironment(environment));
   return {
     ...module,

@@ -117,7 +117,8 @@ export class Compiled {
 
 const nativeBackend = () => tf.backend() as unknown as NativeKernels;
 
-const compiles = (): boolean => hasNativeOps() && !nativeBackend().isUsingGpuDevice;
+/** Whether steps are compiled on the current backend. */
+export const compiles = (): boolean => hasNativeOps() && !nativeBackend().isUsingGpuDevice;
 
 const dtypeNumbers: Readonly<Record<string, number>> = { float32: 1, int32: 3, bool: 10 };
 function dtypeNumber({ dtype }: tf.Tensor): number {

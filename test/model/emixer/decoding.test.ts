@@ -41,7 +41,7 @@ function toyDecoder(table: Table): StepwiseDecoder {
     begin: topics => decodingOf(new Array<number>(topics.shape[0]).fill(0)),
     next: ({ states }, words) => {
       const before = states[0]?.h.dataSync() ?? [];
-      return decodingOf([...words].map((word, n) => (before[n] ?? 0) * 10 + word));
+      return decodingOf([...(words as Int32Array)].map((word, n) => (before[n] ?? 0) * 10 + word));
     },
   };
 }

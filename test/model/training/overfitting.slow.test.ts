@@ -9,7 +9,7 @@ import { loadBackend } from '#model/backend/load-backend.ts';
 import { backendOptionsFromEnvironment } from '#model/backend/options.ts';
 import { resolveModelConfig } from '#model/config.ts';
 import { Emixer } from '#model/emixer/emixer.ts';
-import type { JudgedReports } from '#model/emixer/report-encoder.ts';
+import type { FlatReports } from '#model/emixer/report-rows.ts';
 import { flattenReports } from '#model/emixer/report-rows.ts';
 import { perplexity } from '#model/evaluate/perplexity.ts';
 import type { ParameterSet } from '#model/layers/parameters.ts';
@@ -79,10 +79,10 @@ const separated = (real: tf.Tensor1D, fake: tf.Tensor1D): number =>
   [...real.dataSync()].filter(logit => logit > 0).length + [...fake.dataSync()].filter(logit => logit < 0).length;
 
 const grid = () => reportGrid(records, model.vocabulary, config.report);
-const realReports = (): JudgedReports => flattenReports(grid(), config.reportDiscriminator.maxTokens);
+const realReports = (): FlatReports => flattenReports(grid(), config.reportDiscriminator.maxTokens);
 
 /** The same words in another order. */
-function scrambled(reports: JudgedReports): JudgedReports {
+function scrambled(reports: FlatReports): FlatReports {
   const random = new Random('scrambled');
   const ids = reports.ids.slice();
   for (const [b, length] of reports.lengths.entries()) {
@@ -93,7 +93,7 @@ function scrambled(reports: JudgedReports): JudgedReports {
 }
 
 /** The report of the next patient who has another. */
-const mismatched = (reports: JudgedReports): JudgedReports =>
+const mismatched = (reports: FlatReports): FlatReports =>
   reorderedReports(
     reports,
     records.map((_, i) => (i + 1) % PAIRS),
