@@ -14,6 +14,7 @@ import type { TrainingData } from './dataset.ts';
 import { beginning, type Duel, ImageGame } from './image-game.ts';
 import { trainingRecords } from './labelled-subset.ts';
 import { descend, type Gradient, tidied } from './minimise.ts';
+import { explainedMemory } from './out-of-memory.ts';
 import { drawLabels, drawNoise, imageTensor, labelTensor, maskTensors } from './tensors.ts';
 import { TextGame } from './text-game.ts';
 import type { StreamKeys, Trainer } from './trainer.ts';
@@ -67,6 +68,14 @@ export class AdversarialTrainer implements Trainer {
   }
 
   async step(step: number): Promise<Record<string, number>> {
+    try {
+      return await this.#step(step);
+    } catch (thrown) {
+      throw explainedMemory(thrown, this.#model.config);
+    }
+  }
+
+  async #step(step: number): Promise<Record<string, number>> {
     const { discriminatorSteps } = this.#model.config.optimiser;
     const losses: Record<string, number> = {};
     let pairs: Batch | undefined;
