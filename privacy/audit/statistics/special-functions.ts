@@ -56,3 +56,24 @@ export function inverseIncompleteBeta(p: number, a: number, b: number): number {
   }
   return (low + high) / 2;
 }
+
+/**
+ * P(Z > z) of a standard normal: its series near the middle, its continued fraction in the tail, where 1 - P(Z < z) would
+ * cancel (Abramowitz & Stegun 26.2.11 and 26.2.14).
+ */
+export function normalTail(z: number): number {
+  if (z < 0) return 1 - normalTail(-z);
+  const density = Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
+  if (z < 2) {
+    let sum = 0;
+    for (let term = z, n = 1; term > sum * 1e-17; n++) {
+      sum += term;
+      term *= (z * z) / (2 * n + 1);
+    }
+    return 0.5 - density * sum;
+  }
+  // From its 200th term backwards: at z = 2, where it is slowest, 100 are enough.
+  let fraction = z;
+  for (let n = 200; n >= 1; n--) fraction = z + n / fraction;
+  return density / fraction;
+}
