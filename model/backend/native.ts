@@ -47,6 +47,8 @@ function load(prepared: PreparedBackend, threads: number, hideGpu: boolean): Nat
   environment['TF_ENABLE_ONEDNN_OPTS'] = '1';
   environment['TF_NUM_INTRAOP_THREADS'] = String(threads);
   environment['TF_CPP_MIN_LOG_LEVEL'] = '2';
+  // Otherwise TensorFlow takes all of a GPU's memory at once, whatever else runs there.
+  environment['TF_FORCE_GPU_ALLOW_GROWTH'] = 'true';
   if (hideGpu) environment['CUDA_VISIBLE_DEVICES'] = '-1';
   addRemovedNodeFunctions();
   const kernelBackend = require('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js') as {

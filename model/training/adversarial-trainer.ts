@@ -11,6 +11,7 @@ import { Adam } from '../optimiser/adam.ts';
 import { Random } from '../random.ts';
 import { type Batch, BatchStream } from './batches.ts';
 import type { TrainingData } from './dataset.ts';
+import type { GradientExchange } from './gradient-exchange.ts';
 import { beginning, type Duel, ImageGame } from './image-game.ts';
 import { trainingRecords } from './labelled-subset.ts';
 import { descend, type Gradient, tidied } from './minimise.ts';
@@ -18,6 +19,9 @@ import { explainedMemory } from './out-of-memory.ts';
 import { drawLabels, drawNoise, imageTensor, labelTensor, maskTensors } from './tensors.ts';
 import { TextGame } from './text-game.ts';
 import type { StreamKeys, Trainer } from './trainer.ts';
+
+/** Steps after which replicas compare their weights again: nothing else would tell that a GPU computes otherwise. */
+const AGREE_EVERY = 100;
 
 export class AdversarialTrainer implements Trainer {
   readonly records: Readonly<Record<string, number>>;
@@ -35,9 +39,14 @@ export class AdversarialTrainer implements Trainer {
   readonly #imageGame: ImageGame;
   readonly #textGame: TextGame;
   readonly #beginText: readonly Compiled[];
+  readonly #exchange: GradientExchange | undefined;
+  #agreed = false;
 
-  /** @param totalSteps of all rounds, for the annealing of the Gumbel-softmax */
-  constructor(model: Emixer, data: TrainingData, keys: StreamKeys, totalSteps: number) {
+  /**
+   * @param totalSteps of all rounds, for the annealing of the Gumbel-softmax
+   * @param exchange with the other processes that train this model with this one
+   */
+  constructor(model: Emixer, data: TrainingData, keys: StreamKeys, totalSteps: number, exchange?: GradientExchange) {
     const { batchSize, labelMode, labelledFraction, optimiser } = model.config;
     const train = trainingRecords(data, labelledFraction, keys);
     const reported = train.filter(record => record.report !== null);
@@ -50,6 +59,7 @@ export class AdversarialTrainer implements Trainer {
     this.#data = data;
     this.#keys = keys;
     this.#totalSteps = totalSteps;
+    this.#exchange = exchange;
     this.#images = new BatchStream(data, train, batchSize, keys.seed, keys.site, 'images');
     this.#pairs =
       reported.length === 0 ? undefined : new BatchStream(data, reported, batchSize, keys.seed, keys.site, 'pairs');
@@ -79,15 +89,17 @@ export class AdversarialTrainer implements Trainer {
     const { discriminatorSteps } = this.#model.config.optimiser;
     const losses: Record<string, number> = {};
     let pairs: Batch | undefined;
+    if (!this.#agreed || step % AGREE_EVERY === 0) await this.#exchange?.agree(this.networks, `step ${step}`);
+    this.#agreed = true;
     this.#imageGame.beginGenerator();
     for (let d = 0; d < discriminatorSteps; d++) {
       const batchIndex = step * discriminatorSteps + d;
       const images = await this.#images.batch(batchIndex);
       pairs = await this.#pairs?.batch(batchIndex);
-      Object.assign(losses, this.#updateDiscriminators(images, pairs, this.#random(step, `D${d}`)));
+      Object.assign(losses, await this.#updateDiscriminators(images, pairs, step, `D${d}`));
     }
     // The pairs that F imitates are the last ones its discriminators saw; G and F draw everything else anew.
-    return Object.assign(losses, this.#updateGenerators(step, pairs, this.#random(step, 'G')));
+    return Object.assign(losses, await this.#updateGenerators(step, pairs));
   }
 
   dispose(): void {
@@ -97,16 +109,23 @@ export class AdversarialTrainer implements Trainer {
     for (const optimiser of Object.values(this.optimisers)) optimiser.dispose();
   }
 
-  #random(step: number, part: string): Random {
-    return new Random(this.#keys.seed, this.#keys.site, 'adversarial', step, part);
+  /** A stream of its own for each micro-batch, which so draws the same whoever computes it. */
+  #random(step: number, update: string, part: number): Random {
+    return new Random(this.#keys.seed, this.#keys.site, 'adversarial', step, update, part);
   }
 
   /** D_image on real, fake and rotated real images; D_report and D_joint on real, generated and mismatched pairs. */
-  #updateDiscriminators(images: Batch, pairs: Batch | undefined, random: Random): Record<string, number> {
+  #updateDiscriminators(
+    images: Batch,
+    pairs: Batch | undefined,
+    step: number,
+    update: string,
+  ): Promise<Record<string, number>> {
     this.#imageGame.beginDiscriminator();
     if (pairs) for (const begin of this.#beginText) begin.run({});
     const { D_image, D_text } = this.optimisers;
-    return this.#descend(pairs ? { D_image, D_text } : { D_image }, part => {
+    return this.#descend(pairs ? { D_image, D_text } : { D_image }, `${step} ${update}`, part => {
+      const random = this.#random(step, update, part);
       const duel = this.#duel(this.#part(images, part), random);
       const text = pairs && this.#textGame.discriminatorGradient(this.#part(pairs, part), duel.fake, random);
       return [this.#imageGame.discriminatorGradient(duel), ...(text ? [text] : [])];
@@ -123,11 +142,12 @@ export class AdversarialTrainer implements Trainer {
   }
 
   /** G against D_image, and G with F against D_report and D_joint; F also keeps imitating real reports. */
-  #updateGenerators(step: number, pairs: Batch | undefined, random: Random): Record<string, number> {
+  #updateGenerators(step: number, pairs: Batch | undefined): Promise<Record<string, number>> {
     const { config, generator } = this.#model;
     const beta = gumbelBeta(step, this.#totalSteps, config.gumbelBetaMax);
     const { G, F } = this.optimisers;
-    return this.#descend(pairs ? { G, F } : { G }, part => {
+    return this.#descend(pairs ? { G, F } : { G }, `${step} G`, part => {
+      const random = this.#random(step, 'G', part);
       const rows = config.batchSize / this.#parts;
       const y = drawLabels(rows, this.#labels, random);
       const z = drawNoise(rows, generator.zLength, random);
@@ -138,15 +158,25 @@ export class AdversarialTrainer implements Trainer {
     });
   }
 
-  /** One step on the mean over the micro-batches; `gradients` gives those of part number `part`, in the optimisers' order. */
-  #descend(
+  /**
+   * One step on the mean over the micro-batches of all replicas.
+   * @param update names it among all updates
+   * @param gradients gives those of part number `part`, in the optimisers' order
+   */
+  async #descend(
     optimisers: Readonly<Record<string, Adam>>,
+    update: string,
     gradients: (part: number) => readonly Gradient[],
-  ): Record<string, number> {
-    const parts = function* (count: number): Generator<Gradient> {
-      for (let part = 0; part < count; part++) yield tidied(() => joined(gradients(part)));
+  ): Promise<Record<string, number>> {
+    const parts = this.#parts;
+    const { rank, replicas } = this.#exchange ?? { rank: 0, replicas: 1 };
+    const share = parts / replicas;
+    const own = function* (): Generator<Gradient> {
+      for (let part = rank * share; part < (rank + 1) * share; part++) yield tidied(() => joined(gradients(part)));
     };
-    const { losses, norms } = descend(optimisers, parts(this.#parts));
+    const { losses, norms } = this.#exchange
+      ? descend(optimisers, await this.#exchange.gathered(own(), update), parts)
+      : descend(optimisers, own());
     this.gradientNorms = { ...this.gradientNorms, ...norms };
     return losses;
   }

@@ -4,6 +4,7 @@ import { FedError } from '#proto/errors.ts';
 import { Compiled, type Tensors } from '../backend/graph/compiled.ts';
 import type { Adam } from '../optimiser/adam.ts';
 import { globalNorm } from '../optimiser/clip.ts';
+import { divided, type GradientSum, summed } from './gradient-sum.ts';
 import type { LossName } from './loss-names.ts';
 
 export type Losses = Readonly<Partial<Record<LossName, tf.Scalar>>>;
@@ -101,12 +102,19 @@ export class CompiledObjective {
 /**
  * One step of every optimiser on the mean of the micro-batches' gradients: that of the whole batch, where all micro-batches
  * are of one size and nothing is normalised over a batch.
- * @param gradients one at least; each is freed before the next is asked for
+ * @param gradients of the micro-batches in order, one at least, freed as they are added up; or of several replicas, the sums
+ *   over theirs
+ * @param parts micro-batches in all
  * @throws FedError NON_FINITE before anything is moved, naming the loss, or the optimiser whose gradient it is
  */
-export function descend(optimisers: Readonly<Record<string, Adam>>, gradients: Iterable<Gradient>): Descent {
+export function descend(
+  optimisers: Readonly<Record<string, Adam>>,
+  gradients: Iterable<GradientSum>,
+  parts?: number,
+): Descent {
   return tf.tidy(() => {
-    const { losses, packed } = mean(gradients);
+    const { sum, count } = summed(gradients);
+    const { losses, packed } = divided(sum, parts ?? count);
     const names = Object.keys(losses);
     const norms = packed.map(globalNorm);
     const values = tf.stack([...Object.values(losses), ...norms]).dataSync();
@@ -130,38 +138,4 @@ export function minimise(optimisers: Readonly<Record<string, Adam>>, losses: () 
     const gradient = gradientOf(Object.values(optimisers), () => ({ losses: losses() }));
     return descend(optimisers, [gradient]);
   });
-}
-
-function mean(gradients: Iterable<Gradient>): Pick<Gradient, 'losses' | 'packed'> {
-  let count = 0;
-  let sum: Pick<Gradient, 'losses' | 'packed'> | undefined;
-  for (const { losses, packed } of gradients) {
-    count++;
-    const before = sum;
-    sum =
-      before === undefined
-        ? { losses, packed }
-        : {
-            losses: Object.fromEntries(
-              Object.entries(losses).map(([name, loss]) => [name, added(before.losses[name] as tf.Tensor, loss)]),
-            ),
-            packed: packed.map((list, o) =>
-              list.map((bucket, i) => added(before.packed[o]?.[i] as tf.Tensor1D, bucket)),
-            ),
-          };
-  }
-  if (sum === undefined) throw new RangeError('a step needs at least one micro-batch');
-  if (count === 1) return sum;
-  const scaled = <T extends tf.Tensor>(tensor: T): T => tf.mul<T>(tensor, 1 / count);
-  return {
-    losses: Object.fromEntries(Object.entries(sum.losses).map(([name, loss]) => [name, scaled(loss)])),
-    packed: sum.packed.map(list => list.map(scaled)),
-  };
-}
-
-/** a + b, in whose place they go. */
-function added<T extends tf.Tensor>(a: T, b: T): T {
-  const result = tf.add<T>(a, b);
-  tf.dispose([a, b]);
-  return result;
 }
