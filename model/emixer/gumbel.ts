@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { executeOp, hasNativeOps, opAttr } from '#model/backend/execute-op.ts';
 import { withGradient } from '#model/layers/custom-gradient.ts';
+import type { Ids } from '#model/layers/gather-rows.ts';
 import { oneHotRows } from '#model/layers/one-hot.ts';
 import type { Random } from '#model/random.ts';
 
@@ -49,8 +50,8 @@ const uniformTypes = [opAttr.type('dtype', 'float32'), opAttr.type('T', 'int32')
 export function straightThrough(
   logits: tf.Tensor2D,
   noise: tf.Tensor2D,
-  chosen: Int32Array,
-  beta: number,
+  chosen: Ids,
+  beta: number | tf.Scalar,
 ): tf.Tensor2D {
   const soft = softWords(logits, noise, beta);
   return withGradient<tf.Tensor2D>([soft], () => ({
@@ -60,5 +61,5 @@ export function straightThrough(
 }
 
 /** softmax((logits + noise) * beta) */
-export const softWords = (logits: tf.Tensor2D, noise: tf.Tensor2D, beta: number): tf.Tensor2D =>
+export const softWords = (logits: tf.Tensor2D, noise: tf.Tensor2D, beta: number | tf.Scalar): tf.Tensor2D =>
   tf.softmax(tf.mul<tf.Tensor2D>(tf.add(logits, noise), beta));

@@ -1,6 +1,6 @@
 /** The report half of D_report and D_joint: words of any kind -> the LSTM's last valid h. */
 import * as tf from '@tensorflow/tfjs-core';
-import { gatherRows } from '#model/layers/gather-rows.ts';
+import { gatherRows, type Ids } from '#model/layers/gather-rows.ts';
 import { Lstm, lastValid } from '#model/layers/lstm.ts';
 import { scaledNormal } from '#model/layers/scaled-normal.ts';
 import type { SpectralNorm, SpectralWeights } from '#model/layers/spectral-norm.ts';
@@ -13,7 +13,7 @@ export interface JudgedReports {
   /** L */
   readonly tokens: number;
   /** [B * L], PAD after each report. */
-  readonly ids: Int32Array | tf.Tensor1D;
+  readonly ids: Ids;
   /** [B], or [L, B, 1] from `lastSteps`. */
   readonly lengths: Int32Array | tf.Tensor3D;
   /** [B, L, V]: generated reports come as the one-hot words that carry their gradient, real ones as ids. */

@@ -5,14 +5,22 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '#model/config.ts';
 import { gatherRows } from '#model/layers/gather-rows.ts';
-import { offTape } from '#model/layers/off-tape.ts';
+import { offTape, offTapeAll } from '#model/layers/off-tape.ts';
 import { ParameterSet } from '#model/layers/parameters.ts';
 import type { Random } from '#model/random.ts';
 import { PAD, type ReportGrid } from '#model/text/vocabulary.ts';
 import { CompiledDrawing } from './compiled-drawing.ts';
 import { straightThrough } from './gumbel.ts';
 import { crossEntropySum } from './masked-cross-entropy.ts';
-import { type FlatReports, flattenReports, type SentenceRows, sentenceRows, teacherRows } from './report-rows.ts';
+import {
+  type Buckets,
+  FINE,
+  type FlatReports,
+  flattenReports,
+  type SentenceRows,
+  sentenceRows,
+  teacherRows,
+} from './report-rows.ts';
 import {
   type Drawing,
   type DrawnSentences,
@@ -21,6 +29,7 @@ import {
   sampleSentences,
 } from './report-sampling.ts';
 import { SentenceDecoder, type SentenceStates } from './sentence-decoder.ts';
+import { type TeacherTensors, teacherTensors } from './teacher-tensors.ts';
 import { WordDecoder } from './word-decoder.ts';
 
 const STOP_WEIGHT = 5;
@@ -40,6 +49,25 @@ export interface LogLikelihood {
   /** Sum of -log p of every word and END, in nats. */
   readonly nllSum: number;
   readonly tokens: number;
+}
+
+/** What the differentiable half of drawing needs: the inputs of a compiled step. */
+export type DrawnTensors = {
+  /** [N] */
+  readonly rows: tf.Tensor1D;
+  /** [T - 1, N] */
+  readonly previous: tf.Tensor2D;
+  /** [B * L] the row of the word decoder's states that predicts each token. */
+  readonly predicted: tf.Tensor1D;
+  /** [B * L, V], what the word was drawn with. */
+  readonly noise: tf.Tensor2D;
+  /** [B * L] the tokens. */
+  readonly chosen: tf.Tensor1D;
+};
+
+export interface DrawnReports extends FlatReports {
+  readonly grid: ReportGrid;
+  readonly tensors: DrawnTensors;
 }
 
 /** Reports that F wrote, with a gradient. */
@@ -74,16 +102,22 @@ export class ReportGenerator {
    * for nothing.
    * @param features [B, 512]
    */
-  mleLoss(features: tf.Tensor2D, grid: ReportGrid): MleLoss {
-    const rows = teacherRows(grid);
-    const states = this.#sentences.run(features, rows.steps);
-    const stopSum = crossEntropySum(states.stop, rows.stopTargets, rows.stopWeights);
-    const stop = tf.div<tf.Scalar>(stopSum, Math.max(1, rows.count));
-    const topics = this.#sentences.topics(states.hidden, rows.rows);
-    const hidden = this.#words.states(topics, rows.previous, rows.words);
-    const logits = this.#words.logits(gatherRows(hidden, rows.wordRows));
-    const wordSum = crossEntropySum(logits, rows.wordTargets, rows.wordWeights);
-    const word = tf.div<tf.Scalar>(wordSum, Math.max(1, rows.wordCount));
+  mleLoss(features: tf.Tensor2D, grid: ReportGrid, buckets: Buckets = FINE): MleLoss {
+    return this.teacherForcing(features, teacherTensors(grid, buckets));
+  }
+
+  /** The same of a batch that is tensors already: it may be compiled. */
+  teacherForcing(features: tf.Tensor2D, teacher: TeacherTensors): MleLoss {
+    const [sentenceSteps] = teacher.stopTargets.shape;
+    const flat = (tensor: tf.Tensor2D): tf.Tensor1D => tf.reshape(tensor, [-1]);
+    const states = this.#sentences.run(features, sentenceSteps);
+    const stopSum = crossEntropySum(states.stop, flat(teacher.stopTargets), flat(teacher.stopWeights));
+    const stop = tf.div<tf.Scalar>(stopSum, teacher.sentenceCount);
+    const topics = this.#sentences.topics(states.hidden, teacher.rows);
+    const hidden = this.#words.states(topics, flat(teacher.previous), teacher.previous.shape[0] + 1);
+    const logits = this.#words.logits(gatherRows(hidden, teacher.wordRows));
+    const wordSum = crossEntropySum(logits, teacher.wordTargets, teacher.wordWeights);
+    const word = tf.div<tf.Scalar>(wordSum, teacher.wordCount);
     return { loss: tf.add(tf.mul(stop, STOP_WEIGHT), tf.mul(word, WORD_WEIGHT)), stop, word };
   }
 
@@ -97,10 +131,10 @@ export class ReportGenerator {
   }
 
   /** Writes one report for each image; nothing but words and END is ever chosen. */
-  decode(features: tf.Tensor2D, drawing: Drawing): ReportGrid {
+  decode(features: tf.Tensor2D, drawing: Drawing, buckets: Buckets = FINE): ReportGrid {
     const batch = features.shape[0];
     const states = tf.tidy(() => ({ ...this.#sentences.run(features, this.#limits.sentences) }));
-    const rows = this.#wantedSentences(states, batch);
+    const rows = this.#wantedSentences(states, batch, buckets);
     const topics = tf.tidy(() => this.#sentences.topics(states.hidden, rows.rows));
     const sampled = this.#sampled(topics, rows.count, drawing);
     tf.dispose([topics, states.hidden, states.stop]);
@@ -114,29 +148,52 @@ export class ReportGenerator {
    * @param features [B, 512]; the gradient flows through them
    */
   sampleStraightThrough(features: tf.Tensor2D, beta: number, random: Random): SoftReports {
-    const batch = features.shape[0];
-    const states = this.#sentences.run(features, this.#limits.sentences);
-    const rows = this.#wantedSentences(states, batch);
-    const topics = this.#sentences.topics(states.hidden, rows.rows);
-    const drawn = this.#drawn(topics, rows.count, random);
-    const grid = this.#grid(rows, drawn, batch);
-    const flat = flattenReports(grid, this.#limits.discriminated);
-    const columns = rows.rows.length;
-    // Where each token was predicted: row t * N + n. Padding repeats row 0, which no gradient reaches.
-    const predicted = flat.cells.map(cell => {
-      if (cell < 0) return 0;
-      const n = rows.sentenceAt[Math.floor(cell / grid.words)] ?? 0;
-      return (cell % grid.words) * columns + n;
+    const { tensors, ...drawn } = this.drawReports(features, random);
+    return { ...drawn, oneHot: this.softReports(features, tensors, beta) };
+  }
+
+  /** The first half of it: the reports, and what their second half needs. */
+  drawReports(features: tf.Tensor2D, random: Random, buckets: Buckets = FINE): DrawnReports {
+    const [batch] = features.shape;
+    let drawn: Omit<DrawnReports, 'tensors'> | undefined;
+    const tensors = offTapeAll(() => {
+      const states = this.#sentences.run(features, this.#limits.sentences);
+      const rows = this.#wantedSentences(states, batch, buckets);
+      const topics = this.#sentences.topics(states.hidden, rows.rows);
+      const { ids, steps, noise, noiseRowOf } = this.#drawn(topics, rows.count, random);
+      const grid = this.#grid(rows, { ids, steps }, batch);
+      const flat = flattenReports(grid, this.#limits.discriminated, buckets);
+      const columns = rows.rows.length;
+      // Where each token was predicted: row t * N + n. Padding repeats row 0, which no gradient reaches.
+      const predicted = flat.cells.map(cell => {
+        if (cell < 0) return 0;
+        const n = rows.sentenceAt[Math.floor(cell / grid.words)] ?? 0;
+        return (cell % grid.words) * columns + n;
+      });
+      drawn = { ...flat, grid };
+      return {
+        rows: tf.tensor1d(rows.rows, 'int32'),
+        previous: tf.tensor2d(ids.subarray(0, (steps - 1) * columns), [steps - 1, columns], 'int32'),
+        predicted: tf.tensor1d(predicted, 'int32'),
+        noise: gatherRows(
+          noise,
+          predicted.map(row => noiseRowOf[row] ?? 0),
+        ),
+        chosen: tf.tensor1d(flat.ids, 'int32'),
+      };
     });
-    const previous = drawn.ids.subarray(0, (drawn.steps - 1) * columns);
-    const hidden = this.#words.states(topics, previous, drawn.steps);
+    return { ...(drawn as Omit<DrawnReports, 'tensors'>), tensors };
+  }
+
+  /** The second half: [B, L, V], differentiable in the features and in F. It may be compiled. */
+  softReports(features: tf.Tensor2D, drawn: DrawnTensors, beta: number | tf.Scalar): tf.Tensor3D {
+    const { rows, previous, predicted, noise, chosen } = drawn;
+    const [batch] = features.shape;
+    const states = this.#sentences.run(features, this.#limits.sentences);
+    const topics = this.#sentences.topics(states.hidden, rows);
+    const hidden = this.#words.states(topics, tf.reshape(previous, [-1]), previous.shape[0] + 1);
     const logits = this.#words.logits(gatherRows(hidden, predicted));
-    const noise = gatherRows(
-      drawn.noise,
-      predicted.map(row => drawn.noiseRowOf[row] ?? 0),
-    );
-    const oneHot = straightThrough(logits, noise, flat.ids, beta);
-    return { ...flat, oneHot: tf.reshape(oneHot, [batch, flat.tokens, this.#words.vocabulary]), grid };
+    return tf.reshape(straightThrough(logits, noise, chosen, beta), [batch, -1, this.#words.vocabulary]);
   }
 
   dispose(): void {
@@ -168,7 +225,7 @@ export class ReportGenerator {
   }
 
   /** The sentences up to each report's first STOP (p > 0.5), or all S. */
-  #wantedSentences({ stop }: SentenceStates, batch: number): SentenceRows {
+  #wantedSentences({ stop }: SentenceStates, batch: number, buckets: Buckets): SentenceRows {
     const logits = stop.dataSync();
     const { sentences } = this.#limits;
     const lengths = Array.from({ length: batch }, (_, b) => {
@@ -176,7 +233,7 @@ export class ReportGenerator {
       while (s < sentences - 1 && !stopsAt(logits, s * batch + b)) s++;
       return s + 1;
     });
-    return sentenceRows(lengths, sentences);
+    return sentenceRows(lengths, sentences, buckets);
   }
 
   #grid({ sentenceAt, rows }: SentenceRows, { ids, steps }: SampledSentences, reports: number): ReportGrid {

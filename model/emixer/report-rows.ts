@@ -2,16 +2,38 @@
  * Index arithmetic between reports and the rows that the decoders compute. Only sentences that exist and words that
  * count are computed: half of a grid is padding.
  */
+import type { ModelConfig } from '#model/config.ts';
 import { END, PAD, type ReportGrid, UNKNOWN } from '#model/text/vocabulary.ts';
 
 /**
  * Row counts are rounded up to multiples of these, so that TensorFlow meets few shapes: its kernels are set up, and
- * their scratch memory is kept, once a shape.
+ * their scratch memory is kept, once a shape; and every shape of a compiled step is a graph of its own.
  */
-const SENTENCE_BUCKET = 16;
-const WORD_BUCKET = 64;
-const STEP_BUCKET = 4;
-const TOKEN_BUCKET = 8;
+export interface Buckets {
+  /** Of sentences side by side, and of the sentence decoder's steps. */
+  readonly sentences: number;
+  readonly sentenceSteps: number;
+  /** Of words that count, and of the word decoder's steps. */
+  readonly words: number;
+  readonly wordSteps: number;
+  /** Of tokens of a flat report. */
+  readonly tokens: number;
+}
+
+/** Little is computed in vain. */
+export const FINE: Buckets = { sentences: 16, sentenceSteps: 1, words: 64, wordSteps: 4, tokens: 8 };
+
+/** Few shapes: quarters of what a batch can have at most, of words eighths, since a grid is never full of them. */
+export function coarseBuckets(config: Pick<ModelConfig, 'report' | 'reportDiscriminator'>, batch: number): Buckets {
+  const { maxSentences, maxWords } = config.report;
+  return {
+    sentences: Math.ceil((batch * maxSentences) / 4),
+    sentenceSteps: maxSentences,
+    words: Math.ceil((batch * maxSentences * maxWords) / 8),
+    wordSteps: Math.ceil(maxWords / 2),
+    tokens: Math.ceil(config.reportDiscriminator.maxTokens / 4),
+  };
+}
 
 const roundUp = (count: number, bucket: number): number => Math.max(1, Math.ceil(count / bucket)) * bucket;
 
@@ -28,9 +50,9 @@ export interface SentenceRows {
 }
 
 /** @param lengths [B] sentences of each report, at most S */
-export function sentenceRows(lengths: readonly number[], sentences: number): SentenceRows {
+export function sentenceRows(lengths: readonly number[], sentences: number, buckets = FINE): SentenceRows {
   const count = lengths.reduce((sum, length) => sum + length, 0);
-  const rows = new Int32Array(roundUp(count, SENTENCE_BUCKET));
+  const rows = new Int32Array(roundUp(count, buckets.sentences));
   const sentenceAt = new Int32Array(lengths.length * sentences).fill(-1);
   let n = 0;
   for (const [b, length] of lengths.entries()) {
@@ -39,7 +61,8 @@ export function sentenceRows(lengths: readonly number[], sentences: number): Sen
       sentenceAt[b * sentences + s] = n++;
     }
   }
-  return { count, steps: Math.max(1, ...lengths), rows, sentenceAt };
+  const steps = Math.min(sentences, roundUp(Math.max(1, ...lengths), buckets.sentenceSteps));
+  return { count, steps, rows, sentenceAt };
 }
 
 /** What teacher forcing needs of a grid of reports. */
@@ -62,10 +85,10 @@ export interface TeacherRows extends SentenceRows {
   readonly wordCount: number;
 }
 
-export function teacherRows(grid: ReportGrid): TeacherRows {
+export function teacherRows(grid: ReportGrid, buckets = FINE): TeacherRows {
   const { reports, sentences, words: width } = grid;
   const lengths = Array.from({ length: reports }, (_, b) => sentencesOf(grid, b));
-  const placed = sentenceRows(lengths, sentences);
+  const placed = sentenceRows(lengths, sentences, buckets);
   const stopTargets = new Int32Array(placed.steps * reports);
   const stopWeights = new Float32Array(placed.steps * reports);
   for (const [b, length] of lengths.entries()) {
@@ -73,11 +96,11 @@ export function teacherRows(grid: ReportGrid): TeacherRows {
     if (length > 0) stopTargets[(length - 1) * reports + b] = 1;
   }
   const wordCounts = lengths.flatMap((length, b) => Array.from({ length }, (_, s) => wordsOf(grid, b, s)));
-  const words = Math.min(width, roundUp(Math.max(1, ...wordCounts), STEP_BUCKET));
+  const words = Math.min(width, roundUp(Math.max(1, ...wordCounts), buckets.wordSteps));
   const wordCount = wordCounts.reduce((sum, count) => sum + count, 0);
   const columns = placed.rows.length;
   const previous = new Int32Array((words - 1) * columns);
-  const wordRows = new Int32Array(roundUp(wordCount, WORD_BUCKET));
+  const wordRows = new Int32Array(roundUp(wordCount, buckets.words));
   const wordTargets = new Int32Array(wordRows.length);
   let m = 0;
   for (const [cell, n] of placed.sentenceAt.entries()) {
@@ -109,14 +132,18 @@ export interface FlatReports {
  * UNKNOWN is left out, and so is a sentence of nothing else: F writes neither, so they would give away every third real
  * report of Open-i.
  */
-export function flattenReports(grid: ReportGrid, maxTokens: number): FlatReports & { readonly cells: Int32Array } {
+export function flattenReports(
+  grid: ReportGrid,
+  maxTokens: number,
+  buckets = FINE,
+): FlatReports & { readonly cells: Int32Array } {
   const kept = Array.from({ length: grid.reports }, (_, b) =>
     Array.from({ length: grid.sentences }, (_, s) => judgedCells(grid, b * grid.sentences + s))
       .flat()
       .slice(0, maxTokens),
   );
   const lengths = Int32Array.from(kept, cells => cells.length);
-  const tokens = Math.min(maxTokens, roundUp(Math.max(1, ...lengths), TOKEN_BUCKET));
+  const tokens = Math.min(maxTokens, roundUp(Math.max(1, ...lengths), buckets.tokens));
   const cells = new Int32Array(grid.reports * tokens).fill(-1);
   for (const [b, row] of kept.entries()) cells.set(row, b * tokens);
   const ids = cells.map(cell => (cell < 0 ? PAD : (grid.ids[cell] ?? PAD)));

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { relu } from '#model/layers/activation.ts';
 import { Dense } from '#model/layers/dense.ts';
-import { gatherRows } from '#model/layers/gather-rows.ts';
+import { gatherRows, type Ids } from '#model/layers/gather-rows.ts';
 import { Lstm } from '#model/layers/lstm.ts';
 import type { ParameterSet } from '#model/layers/parameters.ts';
 import type { Random } from '#model/random.ts';
@@ -41,7 +41,7 @@ export class SentenceDecoder {
   }
 
   /** Topics [N, E] of the sentences that are wanted, by row of `hidden`. */
-  topics(hidden: tf.Tensor2D, rows: Int32Array): tf.Tensor2D {
+  topics(hidden: tf.Tensor2D, rows: Ids): tf.Tensor2D {
     const [first, second, third] = this.#topic;
     return third.apply(relu(second.apply(relu(first.apply(gatherRows(hidden, rows))))));
   }

@@ -3,7 +3,7 @@
  * sentences of all reports of a batch are decoded side by side, and time is the only loop.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { gatherRows } from '#model/layers/gather-rows.ts';
+import { gatherRows, type Ids, idTensor } from '#model/layers/gather-rows.ts';
 import { Lstm, type LstmState } from '#model/layers/lstm.ts';
 import type { ParameterSet } from '#model/layers/parameters.ts';
 import { LSTM_GAIN, scaledNormal } from '#model/layers/scaled-normal.ts';
@@ -24,7 +24,7 @@ export interface StepwiseDecoder {
   /** Where decoding of topics [N, E] begins. */
   begin(topics: tf.Tensor2D): Decoding;
   /** One word [N] further. */
-  next(before: Decoding, words: Int32Array | tf.Tensor1D): Decoding;
+  next(before: Decoding, words: Ids): Decoding;
 }
 
 /** Inputs are the topic, START, then words; from START on, every step predicts the next word. */
@@ -53,11 +53,10 @@ export class WordDecoder implements StepwiseDecoder {
    * @param previous [steps - 1, N] row-major: the word before each prediction but the first
    * @returns h [steps * N, H]; row t * N + n predicts word t of sentence n
    */
-  states(topics: tf.Tensor2D, previous: Int32Array, steps: number): tf.Tensor2D {
+  states(topics: tf.Tensor2D, previous: Ids, steps: number): tf.Tensor2D {
     const [sentences, embedding] = topics.shape;
-    const ids = new Int32Array(steps * sentences).fill(START, 0, sentences);
-    ids.set(previous, sentences);
-    const words = gatherRows(this.#embedding, ids); // [steps * N, E]
+    const start = idTensor(new Int32Array(sentences).fill(START));
+    const words = gatherRows(this.#embedding, tf.concat1d([start, idTensor(previous)])); // [steps * N, E]
     const inputs = tf.concat([topics, words], 0);
     let sequence = tf.reshape(inputs, [steps + 1, sentences, embedding]) as tf.Tensor3D;
     for (const layer of this.#layers) sequence = layer.sequence(sequence);
@@ -83,7 +82,7 @@ export class WordDecoder implements StepwiseDecoder {
   }
 
   /** One word [N] further. No gradient passes. */
-  next({ states }: Decoding, words: Int32Array | tf.Tensor1D): Decoding {
+  next({ states }: Decoding, words: Ids): Decoding {
     const inputs = gatherRows(this.#embedding, words);
     return this.#advance(tf.expandDims(inputs, 0), states);
   }

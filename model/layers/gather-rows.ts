@@ -3,14 +3,19 @@ import * as tf from '@tensorflow/tfjs-core';
 import { executeOp, hasNativeOps, opAttr } from '#model/backend/execute-op.ts';
 import { withGradient } from './custom-gradient.ts';
 
+/** Whole numbers [N]; where a step is compiled they are a tensor, since an array would be a constant of the graph. */
+export type Ids = Int32Array | tf.Tensor1D;
+
+export const idTensor = (ids: Ids): tf.Tensor1D => (ids instanceof tf.Tensor ? ids : tf.tensor1d(ids, 'int32'));
+
 /**
  * rows [N, D] of table [R, D]; an index may come more than once, and its gradients add up. (tf.gather's own gradient
  * transposes and reshapes around the same sum.)
  */
-export function gatherRows(table: tf.Tensor2D, indices: Int32Array | tf.Tensor1D): tf.Tensor2D {
+export function gatherRows(table: tf.Tensor2D, indices: Ids): tf.Tensor2D {
   const rows = table.shape[0];
   return withGradient<tf.Tensor2D>([table], save => {
-    const ids = indices instanceof tf.Tensor ? indices : tf.tensor1d(indices, 'int32');
+    const ids = idTensor(indices);
     save([ids]);
     const gradient = (dy: tf.Tensor, saved: tf.Tensor[]) => [tf.unsortedSegmentSum(dy, saved[0] as tf.Tensor1D, rows)];
     return { value: gathered(table, ids), gradient };

@@ -11,8 +11,9 @@ export function reorderedReports(reports: FlatReports, order: readonly number[])
   return { ids, reports: order.length, tokens, lengths: Int32Array.from(order, from => reports.lengths[from] ?? 0) };
 }
 
-/** The rows of several batches one after another, each padded to `tokens`: at least those of the longest batch. */
-export function joinedReports(batches: readonly FlatReports[], tokens = longest(batches)): FlatReports {
+/** The rows of several batches one after another, each padded to the tokens of the longest batch. */
+export function joinedReports(batches: readonly FlatReports[]): FlatReports {
+  const tokens = Math.max(...batches.map(batch => batch.tokens));
   const rows = batches.reduce((sum, batch) => sum + batch.reports, 0);
   const ids = new Int32Array(rows * tokens).fill(PAD);
   const lengths = new Int32Array(rows);
@@ -25,6 +26,3 @@ export function joinedReports(batches: readonly FlatReports[], tokens = longest(
   }
   return { ids, reports: rows, tokens, lengths };
 }
-
-/** L of the longest of several batches. */
-export const longest = (batches: readonly FlatReports[]): number => Math.max(...batches.map(batch => batch.tokens));

@@ -69,14 +69,27 @@ export class CompiledObjective {
   readonly #optimisers: readonly Adam[];
   readonly #compiled: Compiled;
 
-  /** @param reads every variable that the objective reads or assigns to, besides the optimisers' */
-  constructor(optimisers: readonly Adam[], reads: readonly tf.Variable[], objective: (inputs: Tensors) => Objective) {
+  /**
+   * @param reads every variable that the objective reads or assigns to, besides the optimisers'
+   * @param others names of inputs whose gradient is wanted too, in this order
+   */
+  constructor(
+    optimisers: readonly Adam[],
+    reads: readonly tf.Variable[],
+    objective: (inputs: Tensors) => Objective,
+    others: readonly string[] = [],
+  ) {
     this.#optimisers = optimisers;
     const variables = [...new Set([...optimisers.flatMap(optimiser => optimiser.variables), ...reads])];
     this.#compiled = new Compiled(variables, inputs => {
-      const { losses, packed } = gradientOf(optimisers, () => objective(inputs));
+      const movable = others.map(name => tf.variable(inputs[name] as tf.Tensor));
+      const given = { ...inputs, ...Object.fromEntries(others.map((name, i) => [name, movable[i] as tf.Tensor])) };
+      const gradient = gradientOf(optimisers, () => objective(given), movable);
+      tf.dispose(movable);
+      const { losses, packed } = gradient;
       const buckets = packed.flatMap((list, o) => list.map((bucket, i) => [`gradient ${o} ${i}`, bucket] as const));
-      return { ...losses, ...Object.fromEntries(buckets) };
+      const wanted = gradient.others.map((tensor, i) => [`gradient other ${i}`, tensor] as const);
+      return { ...losses, ...Object.fromEntries([...buckets, ...wanted]) };
     });
   }
 
@@ -90,7 +103,9 @@ export class CompiledObjective {
           .filter(([name]) => name.startsWith(`gradient ${o} `))
           .map(([, bucket]) => bucket as tf.Tensor1D),
       ),
-      others: [],
+      others: Object.entries(outputs)
+        .filter(([name]) => name.startsWith('gradient other '))
+        .map(([, tensor]) => tensor),
     };
   }
 

@@ -16,7 +16,6 @@ describe('flat reports', () => {
   it('are put together at the longest width, padding where there was none', () => {
     const joined = joinedReports([flat(2, [5, 6], [7]), flat(4, [8, 9, 10, 11])]);
     expect(joined).toEqual(flat(4, [5, 6], [7], [8, 9, 10, 11]));
-    expect(joinedReports([flat(2, [5, 6], [7])], 3)).toEqual(flat(3, [5, 6], [7]));
   });
 
   it('are reordered with their lengths', () => {
