@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadBackend } from '#model/backend/load-backend.ts';
+import { backendOptionsFromEnvironment } from '#model/backend/options.ts';
 import { hinge, maskedBinaryLoss, nonSaturating, rotationLoss } from '#model/losses.ts';
 
 beforeAll(async () => {
-  await loadBackend();
+  await loadBackend(backendOptionsFromEnvironment(process.env));
 });
 
 const real = () => tf.tensor1d([1.5, -0.3, 0.2, 0.9]);

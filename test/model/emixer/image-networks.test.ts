@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadBackend } from '#model/backend/load-backend.ts';
+import { backendOptionsFromEnvironment } from '#model/backend/options.ts';
 import { type ModelConfig, resolveModelConfig } from '#model/config.ts';
 import { describeImageNetworks } from '#model/describe.ts';
 import { ImageDiscriminator } from '#model/emixer/image-discriminator.ts';
@@ -41,7 +42,7 @@ function unmoved(parameters: ParameterSet, loss: () => tf.Scalar): string[] {
 }
 
 beforeAll(async () => {
-  await loadBackend();
+  await loadBackend(backendOptionsFromEnvironment(process.env));
 });
 
 describe.each([32, 64, 128] as const)('at %i pixels', resolution => {

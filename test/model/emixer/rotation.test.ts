@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadBackend } from '#model/backend/load-backend.ts';
+import { backendOptionsFromEnvironment } from '#model/backend/options.ts';
 import { rot90, rotatedBatch, rotatedCount, rotatedLabels, rotationLogits } from '#model/emixer/rotation.ts';
 
 beforeAll(async () => {
-  await loadBackend();
+  await loadBackend(backendOptionsFromEnvironment(process.env));
 });
 
 const image = () => tf.tensor4d([1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 3, 3, 1]);

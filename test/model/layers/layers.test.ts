@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { hasNativeOps } from '#model/backend/execute-op.ts';
 import { loadBackend } from '#model/backend/load-backend.ts';
+import { backendOptionsFromEnvironment } from '#model/backend/options.ts';
 import { addBias, relu, residual } from '#model/layers/activation.ts';
 import { attention } from '#model/layers/attention.ts';
 import { BATCH_NORM_EPSILON, composedBatchNorm, fusedBatchNorm } from '#model/layers/batch-norm.ts';
@@ -19,7 +20,7 @@ let random: Random;
 const normal = (...shape: number[]) => normals(shape, random);
 
 beforeAll(async () => {
-  await loadBackend();
+  await loadBackend(backendOptionsFromEnvironment(process.env));
   random = new Random('layers');
 });
 

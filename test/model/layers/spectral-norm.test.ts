@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadBackend } from '#model/backend/load-backend.ts';
+import { backendOptionsFromEnvironment } from '#model/backend/options.ts';
 import { ParameterSet } from '#model/layers/parameters.ts';
 import { SpectralNorm } from '#model/layers/spectral-norm.ts';
 import { Random } from '#model/random.ts';
@@ -14,7 +15,7 @@ const OUT_IN = [
 ];
 
 beforeAll(async () => {
-  await loadBackend();
+  await loadBackend(backendOptionsFromEnvironment(process.env));
 });
 
 function published() {

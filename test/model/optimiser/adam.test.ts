@@ -2,12 +2,13 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadBackend } from '#model/backend/load-backend.ts';
+import { backendOptionsFromEnvironment } from '#model/backend/options.ts';
 import { Adam } from '#model/optimiser/adam.ts';
 import { clipByGlobalNorm } from '#model/optimiser/clip.ts';
 import { bucketsOf, pack, unpack } from '#model/optimiser/packing.ts';
 
 beforeAll(async () => {
-  await loadBackend();
+  await loadBackend(backendOptionsFromEnvironment(process.env));
 });
 
 /** Adam as PyTorch's documentation writes it, in float64. */
