@@ -12,6 +12,8 @@ export interface TrainRecord {
   readonly preset: string;
   readonly overrides: Readonly<Record<string, unknown>>;
   readonly seed: number;
+  /** SHA-256 of the file that the encoder's weights come from, wherever it lies; null for none. */
+  readonly encoder: string | null;
 }
 
 export const trainPaths = (out: string) => ({
@@ -72,7 +74,7 @@ async function readRecord(path: string): Promise<Partial<TrainRecord>> {
 }
 
 function requireSame(begun: Partial<TrainRecord>, asked: TrainRecord, out: string): void {
-  for (const key of ['data', 'preset', 'overrides', 'seed'] as const) {
+  for (const key of ['data', 'preset', 'overrides', 'seed', 'encoder'] as const) {
     const [was, is] = [canonicalJson(begun[key] ?? null), canonicalJson(asked[key])];
     if (was === is) continue;
     throw new FedError(

@@ -8,21 +8,39 @@ export interface PlanOptions {
   readonly reportSteps: number | undefined;
   readonly steps: number | undefined;
   readonly minutes: number | undefined;
+  readonly replicas?: number;
+  /** A file of weights, with which there is nothing left to pre-train. */
+  readonly encoder?: string | undefined;
 }
 
 /** Without --minutes; enough for a small collection's reports. */
 const DEFAULT_ENCODER_STEPS = 500;
 const DEFAULT_REPORT_STEPS = 1000;
 
-/** @throws FedError USAGE when neither steps nor minutes say how long, or both do */
-export function stageSteps({ encoderSteps, reportSteps, steps, minutes }: PlanOptions): StageSteps {
+/** @throws FedError USAGE when neither steps nor minutes say how long, or both do, or --encoder comes with steps for it */
+export function stageSteps({
+  encoderSteps,
+  reportSteps,
+  steps,
+  minutes,
+  replicas = 1,
+  encoder,
+}: PlanOptions): StageSteps {
   if ((steps === undefined) === (minutes === undefined)) {
     const came = steps === undefined ? 'neither' : 'both';
     throw new FedError('USAGE', `expected --steps or --minutes; ${came} came`, 'give one of them');
   }
+  if (replicas > 1 && steps === undefined) {
+    const message = 'expected --steps with --replicas; --minutes came, whose number of steps the first ones tell';
+    throw new FedError('USAGE', message, 'give --steps, --encoder-steps and --report-steps');
+  }
+  if (encoder !== undefined && (encoderSteps ?? 0) > 0) {
+    const message = `expected no --encoder-steps with --encoder, whose weights are taken as they are; ${encoderSteps} came`;
+    throw new FedError('USAGE', message, 'give one of them');
+  }
   const orTimed = (given: number | undefined, fallback: number) => given ?? (minutes === undefined ? fallback : null);
   return {
-    'encoder-pretraining': orTimed(encoderSteps, DEFAULT_ENCODER_STEPS),
+    'encoder-pretraining': encoder === undefined ? orTimed(encoderSteps, DEFAULT_ENCODER_STEPS) : 0,
     'report-pretraining': orTimed(reportSteps, DEFAULT_REPORT_STEPS),
     adversarial: steps ?? null,
   };

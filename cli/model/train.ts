@@ -1,9 +1,8 @@
 /** `emixer model train`: one training at one site, without a federation. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { loadBackend } from '#model/backend/load-backend.ts';
 import { backendOptionsFromEnvironment } from '#model/backend/options.ts';
+import { loadEncoder, requireEncoderFile } from '#model/checkpoint/encoder-file.ts';
 import { modelMetadata } from '#model/checkpoint/model-file.ts';
 import { tensorsOf } from '#model/checkpoint/network-file.ts';
 import { Emixer } from '#model/emixer/emixer.ts';
@@ -14,12 +13,16 @@ import { DiversityProbe } from '#model/monitoring/diversity.ts';
 import { TrainingMonitor } from '#model/monitoring/training-monitor.ts';
 import { Vocabulary } from '#model/text/vocabulary.ts';
 import { runTraining, type TrainingOutcome } from '#model/training/engine.ts';
+import { requireShares } from '#model/training/gradient-exchange.ts';
 import { type StageSteps, TRAINING_STAGES } from '#model/training/stages.ts';
 import { takeSnapshot } from '#model/training/state-file.ts';
 import { FedError } from '#proto/errors.ts';
 import { trainingView } from '#site-agent/data/training-view.ts';
 import type { DataSource } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
+import { sha256OfFile } from './generated-folder.ts';
+import { shareOf } from './replica-share.ts';
+import { Replicas } from './replicas.ts';
 import { type LocalFacts, localFacts, preparedData } from './train-data.ts';
 import { openTrainFolder, type TrainPaths, trainPaths } from './train-folder.ts';
 import { localRun } from './train-plan.ts';
@@ -33,8 +36,12 @@ export interface TrainOptions {
   readonly steps: StageSteps;
   readonly minutes: number | null;
   readonly seed: number;
+  /** A file of `emixer model import-encoder`; null to begin with drawn weights. */
+  readonly encoder: string | null;
   readonly minPatients: number;
   readonly stopAfter: number | null;
+  /** Processes that share the adversarial steps out. */
+  readonly replicas: number;
   readonly saveEvery: number;
   readonly samplesEvery: number;
   readonly limits: CollapseLimits;
@@ -75,19 +82,29 @@ export async function trainModel(options: TrainOptions, terminal: Terminal): Pro
   const paths = trainPaths(out);
   const run = localRun(options, options.steps);
   const config = modelConfigOf(run);
-  const { overrides, preset, seed } = options;
+  const { overrides, preset, seed, replicas: count } = options;
+  requireShares(config, count);
+  // Before the folder is begun: it belongs to this file from then on.
+  if (options.encoder !== null) await requireEncoderFile(options.encoder, config);
+  const encoder = options.encoder === null ? null : await sha256OfFile(options.encoder);
   const data = options.data.map(({ kind, dir }) => ({ kind, dir: resolve(dir) }));
-  const release = await openTrainFolder(out, { data, preset, overrides, seed });
+  const release = await openTrainFolder(out, { data, preset, overrides, seed, encoder });
   const say = (line: string): void => {
     terminal.stderr.write(`${line}\n`);
   };
   try {
-    const backend = await loadBackend(backendOptionsFromEnvironment(terminal.env));
+    const wanted = backendOptionsFromEnvironment(terminal.env);
+    const share = (rank: number) => shareOf(rank, count, wanted, terminal.env);
+    const backend = await loadBackend(count === 1 ? wanted : { ...wanted, ...share(0) });
     say(`${backend.name} ${backend.version} on ${backend.device}`);
     const prepared = await preparedData({ sources: data, paths, config, seed, signal: terminal.signal, say });
     const set = trainingView(prepared, config);
     const facts = localFacts(set, run, config);
     const model = new Emixer(config, new Vocabulary(facts.vocabulary), { run: seed, site: 0 });
+    if (options.encoder !== null) {
+      await loadEncoder(options.encoder, model.encoder);
+      say(`F's encoder has the weights of ${options.encoder}, SHA-256 ${encoder}`);
+    }
     const keys = { seed, site: 0 };
     const source: SampleSource = { model, labels: marginalLabels(facts.statistics), seed };
     const probe = await DiversityProbe.create(model, set, seed);
@@ -103,6 +120,23 @@ export async function trainModel(options: TrainOptions, terminal: Terminal): Pro
       nowMs: terminal.now,
       say,
     });
+    const replicas =
+      count === 1
+        ? undefined
+        : await Replicas.create({
+            run,
+            keys,
+            vocabulary: facts.vocabulary,
+            preparedDir: paths.prepared,
+            checkpoint: paths.checkpoint,
+            model,
+            replicas: count,
+            out,
+            backend: `${backend.name} ${backend.version}`,
+            env: terminal.env,
+            shareOf: share,
+            nowMs: terminal.now,
+          });
     try {
       const { steps, minutes, saveEvery, stopAfter } = options;
       const outcome = await runTraining({
@@ -118,8 +152,9 @@ export async function trainModel(options: TrainOptions, terminal: Terminal): Pro
         signal: terminal.signal,
         nowMs: terminal.now,
         observer: monitor,
+        ...(replicas && { exchange: replicas.exchange, startReplicas: () => replicas.start() }),
       });
-      const written = outcome.finished ? await writeModel(outcome, source, facts, paths, options) : null;
+      const written = outcome.finished ? await writeModel(outcome, source, facts, paths, options, encoder) : null;
       outcome.average.dispose();
       const shown = resultOf(out, paths, outcome, written);
       if (!outcome.finished && terminal.signal.aborted) throw interrupted(outcome);
@@ -132,6 +167,7 @@ export async function trainModel(options: TrainOptions, terminal: Terminal): Pro
         wallSeconds: Number(((terminal.now() - startedMs) / 1000).toFixed(2)),
       };
     } finally {
+      await replicas?.end();
       await monitor.close();
       model.dispose();
     }
@@ -147,6 +183,7 @@ async function writeModel(
   facts: LocalFacts,
   paths: TrainPaths,
   options: TrainOptions,
+  encoder: string | null,
 ): Promise<{ path: string; sha256: string }> {
   const run = localRun(options, progress.steps);
   await average.during(() => {
@@ -155,12 +192,11 @@ async function writeModel(
       run_id: runIdOf(run),
       run_sha256: runHash(run).toString('hex'),
       ...modelMetadata(run, facts.vocabulary, facts.statistics),
+      ...(encoder === null ? {} : { encoder_sha256: encoder }),
     };
     return takeSnapshot(tensorsOf(source.model.shared), metadata).write(paths.model);
   });
-  const hash = createHash('sha256');
-  for await (const piece of createReadStream(paths.model)) hash.update(piece as Buffer);
-  return { path: paths.model, sha256: hash.digest('hex') };
+  return { path: paths.model, sha256: await sha256OfFile(paths.model) };
 }
 
 const runIdOf = (run: RunConfig): string => `local-${runHash(run).toString('hex').slice(0, 12)}`;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -5,9 +6,13 @@ import { allCommands } from '#cli/commands/index.ts';
 import { overridesOf, parseOverride } from '#cli/model/overrides.ts';
 import { localRun, stageSteps } from '#cli/model/train-plan.ts';
 import { runProgram } from '#cli/program.ts';
+import { importDenseNet } from '#model/checkpoint/import-densenet.ts';
 import { openModelFile } from '#model/checkpoint/model-file.ts';
+import { openSafetensors } from '#model/checkpoint/safetensors.ts';
+import { resolveModelConfig } from '#model/config.ts';
 import { fakeTerminal } from '../../support/fake-terminal.ts';
 import { phantomFolder, temporaryFolder } from '../../support/phantoms.ts';
+import { stateDictBytes, torchDenseNet } from '../../support/torch-densenet.ts';
 
 const run = async (argv: string[]) => {
   const terminal = fakeTerminal({ now: Date.now });
@@ -57,22 +62,22 @@ describe('how long', () => {
       'report-pretraining': 5,
       adversarial: null,
     });
+    expect(stageSteps({ ...none, minutes: 9, encoder: 'file' })).toMatchObject({ 'encoder-pretraining': 0 });
+    expect(() => stageSteps({ ...none, steps: 9, encoderSteps: 5, encoder: 'file' })).toThrow('5 came');
     expect(() => stageSteps(none)).toThrow('neither came');
     expect(() => stageSteps({ ...none, steps: 1, minutes: 1 })).toThrow('both came');
   });
 });
 
 describe('emixer model train', () => {
-  const small = [
-    '--preset',
-    'phantom32',
-    '--set',
-    'report.hidden=16',
-    '--set',
-    'report.embedding=16',
-    '--set',
-    'batchSize=4',
+  const encoder = { growth: 4, blocks: [2, 2, 2, 2] };
+  // Every start of the adversarial game compiles it anew: the smaller it is, the sooner that is done.
+  const fields = [
+    ...['report.hidden=16', 'report.embedding=16', 'report.maxSentences=2', 'report.maxWords=4', 'report.wordLayers=1'],
+    ...['reportDiscriminator.maxTokens=8', 'jointDiscriminator.hidden=16', 'batchSize=4', 'standingBatches=2'],
+    ...[`encoder.growth=${encoder.growth}`, `encoder.blocks=${JSON.stringify(encoder.blocks)}`],
   ];
+  const small = ['--preset', 'phantom32', ...fields.flatMap(field => ['--set', field])];
   const steps = ['--encoder-steps', '1', '--report-steps', '1', '--steps', '2', '--samples-every', '1'];
 
   it('trains, stops, goes on, and writes the very model of a training that did not stop', async () => {
@@ -115,6 +120,63 @@ describe('emixer model train', () => {
 
     const other = await run([...given('whole'), '--seed', '2']);
     expect([other.code, other.err]).toEqual([2, expect.stringContaining('begun with seed 1; this one has 2')]);
+  }, 300_000);
+
+  it("begins with the encoder of a file, leaves out its pre-training, and goes on with that file's weights only", async () => {
+    const collection = await phantomFolder(12);
+    const folder = await temporaryFolder();
+    const imported = async (name: string, outputs: number, blocks = encoder.blocks) => {
+      const weights = join(folder, `${name}.torch`);
+      const file = join(folder, `${name}.safetensors`);
+      const state = torchDenseNet(encoder.growth, blocks, outputs);
+      // Another film's statistics make it another file.
+      state.get('features.norm5.running_mean')?.values.fill(outputs as never);
+      await writeFile(weights, stateDictBytes(state));
+      await importDenseNet(weights, resolveModelConfig('phantom32', { encoder: { ...encoder, blocks } }), file);
+      return file;
+    };
+    const [file, other] = [await imported('encoder', 18), await imported('other', 14)];
+    const out = join(folder, 'trained');
+    const given = [
+      ...['--data', `mimic-cxr-jpg=${collection}`, ...small, '--report-steps', '2', '--steps', '1', '--out', out],
+    ];
+    const begun = await run([...given, '--encoder', file, '--stop-after', '1', '--json']);
+    expect(begun.code, begun.err).toBe(0);
+    expect(JSON.parse(begun.out).stages).toMatchObject([{ steps: 0 }, { steps: 1 }]);
+
+    const source = await openSafetensors(file);
+    const checkpoint = await openSafetensors(join(out, 'checkpoint.safetensors'));
+    expect(source.entries.size).toBeGreaterThan(20);
+    for (const name of source.entries.keys())
+      expect(await checkpoint.read(name), name).toEqual(await source.read(name));
+    await source.close();
+    await checkpoint.close();
+
+    const copy = join(folder, 'copy.safetensors');
+    await writeFile(copy, await readFile(file));
+    const later = await run([...given, '--encoder', copy, '--json']);
+    const { stages, model } = JSON.parse(later.out);
+    expect(stages, later.err).toMatchObject([{ steps: 0 }, { steps: 2 }, { steps: 1 }]);
+    const trained = await openModelFile(model.path);
+    const sha256 = createHash('sha256')
+      .update(await readFile(file))
+      .digest('hex');
+    expect(trained.file.metadata['encoder_sha256']).toBe(sha256);
+    await trained.file.close();
+    const another = await run([...given, '--encoder', other]);
+    expect([another.code, another.err]).toEqual([
+      2,
+      expect.stringMatching(/begun with encoder "[0-9a-f]{64}"; this one has "[0-9a-f]{64}"/),
+    ]);
+    const none = await run([...given, '--encoder-steps', '0']);
+    expect([none.code, none.err]).toEqual([2, expect.stringMatching(/begun with encoder .*; this one has null/)]);
+
+    // Found out before a folder is begun with it.
+    const larger = await imported('larger', 18, [2, 4, 2, 2]);
+    const fresh = join(folder, 'fresh');
+    const refused = await run([...given.slice(0, -1), fresh, '--encoder', larger]);
+    expect(refused.err).toContain('it is a DenseNet with growth 4, blocks 2, 4, 2, 2');
+    expect(await readdir(folder)).not.toContain('fresh');
   }, 120_000);
 
   it('writes into no folder that holds something else', async () => {

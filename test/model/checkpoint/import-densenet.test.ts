@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadBackend } from '#model/backend/load-backend.ts';
 import { denseNetTensors } from '#model/checkpoint/densenet-names.ts';
-import { loadEncoder } from '#model/checkpoint/encoder-file.ts';
+import { loadEncoder, requireEncoderFile } from '#model/checkpoint/encoder-file.ts';
 import { importDenseNet } from '#model/checkpoint/import-densenet.ts';
 import { openSafetensors } from '#model/checkpoint/safetensors.ts';
 import { type ModelConfig, resolveModelConfig } from '#model/config.ts';
@@ -170,11 +170,26 @@ describe('loadEncoder', () => {
       new Random(1),
     );
     await expect(loadEncoder(out, other)).rejects.toThrow('growth 4, blocks 2, 4, 2, 2');
+    await requireEncoderFile(out, configOf());
+    const beforehand: [ModelConfig, string][] = [
+      [configOf({ encoder: { growth: 4, blocks: [1, 1, 1, 1] } }), 'growth 4, blocks 2, 4, 2, 2'],
+      [configOf({ encoder: { growth: 4, blocks: [2, 4, 2, 3] } }), 'block4/layer3/norm1/gain [18] in'],
+      [configOf({ imageChannels: 3 }), 'stem/kernel [7,7,3,8] in'],
+    ];
+    for (const [config, message] of beforehand) {
+      const refusal = requireEncoderFile(out, config);
+      await expect(refusal).rejects.toMatchObject({
+        code: 'FILE_CORRUPT',
+        remedy: 'choose the preset that it was made for',
+      });
+      await expect(refusal).rejects.toThrow(message);
+    }
     const encoder = new ImageEncoder(configOf(), 'F/encoder', new Random(1));
     const bytes = await readFile(out);
     bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1;
     await writeFile(out, bytes);
     await expect(loadEncoder(out, encoder)).rejects.toMatchObject({ code: 'FILE_CORRUPT' });
+    await expect(requireEncoderFile(out, configOf())).rejects.toMatchObject({ code: 'FILE_CORRUPT' });
     await writeFile(out, stateDictBytes(new Map([['a', { dtype: 'F32', shape: [1], values: Float32Array.of(1) }]])));
     await expect(loadEncoder(out, encoder)).rejects.toThrow('its format is not said');
     other.dispose();
