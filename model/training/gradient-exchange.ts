@@ -99,6 +99,7 @@ function plain(own: Iterable<GradientSum>): Plain {
       values.set(source.dataSync(), end);
       end += source.size;
     }
+    tf.dispose([...Object.values(losses), ...packed.flat()]);
     const sizes = packed.map(list => list.map(({ size }) => size));
     result = { names: Object.keys(losses), sizes, bytes: new Uint8Array(values.buffer) };
   });
