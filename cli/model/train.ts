@@ -136,6 +136,7 @@ export async function trainModel(options: TrainOptions, terminal: Terminal): Pro
             env: terminal.env,
             shareOf: share,
             nowMs: terminal.now,
+            say,
           });
     try {
       const { steps, minutes, saveEvery, stopAfter } = options;

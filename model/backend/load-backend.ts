@@ -7,7 +7,7 @@ import { gpuName } from './gpu-name.ts';
 import { registerGradients } from './gradients.ts';
 import { type NativeBackend, useNative } from './native.ts';
 import { nativeDirectories, preparedBackend } from './native-cache.ts';
-import type { BackendDemand, BackendOptions } from './options.ts';
+import { type BackendDemand, type BackendOptions, NO_GPU } from './options.ts';
 import { useWasm } from './wasm-backend.ts';
 
 /**
@@ -52,7 +52,7 @@ function tryNative(options: BackendOptions, rejected: Rejected[]): NativeBackend
       continue;
     }
     try {
-      const native = useNative(prepared.backend, options.threads, options.demand === 'native');
+      const native = useNative(prepared.backend, options.threads, options.demand === 'native' ? NO_GPU : options.gpu);
       if (prepared.backend.cuda && !native.usesGpu && options.demand !== 'native') {
         rejected.push({ name: 'cuda', reason: 'TensorFlow found no usable GPU (is the NVIDIA driver current?)' });
       }

@@ -26,10 +26,15 @@ let loaded: NativeBackend | undefined;
  * Loads libtensorflow (0.3-1 s, 390 MB) and makes it the current backend. A process loads it once; its thread count and its
  * use of the GPU are fixed by then, because TensorFlow reads them when its library is loaded.
  * Must run in a process's main thread: elsewhere `process.env` is a copy that the library does not see.
+ * @param visibleGpu the only one that TensorFlow is to see, as CUDA_VISIBLE_DEVICES names it; undefined for all
  * @throws FedError USAGE when it is already loaded with another number of threads
  */
-export function useNative(prepared: PreparedBackend, threads: number | undefined, hideGpu: boolean): NativeBackend {
-  loaded ??= load(prepared, threads ?? availableParallelism(), hideGpu);
+export function useNative(
+  prepared: PreparedBackend,
+  threads: number | undefined,
+  visibleGpu: string | undefined,
+): NativeBackend {
+  loaded ??= load(prepared, threads ?? availableParallelism(), visibleGpu);
   if (threads !== undefined && threads !== loaded.threads) {
     throw new FedError(
       'USAGE',
@@ -41,7 +46,7 @@ export function useNative(prepared: PreparedBackend, threads: number | undefined
   return loaded;
 }
 
-function load(prepared: PreparedBackend, threads: number, hideGpu: boolean): NativeBackend {
+function load(prepared: PreparedBackend, threads: number, visibleGpu: string | undefined): NativeBackend {
   const environment = process.env;
   // The one libtensorflow setting worth a factor of 2 (oneDNN's convolutions); the same on every site, so that results are.
   environment['TF_ENABLE_ONEDNN_OPTS'] = '1';
@@ -49,7 +54,7 @@ function load(prepared: PreparedBackend, threads: number, hideGpu: boolean): Nat
   environment['TF_CPP_MIN_LOG_LEVEL'] = '2';
   // Otherwise TensorFlow takes all of a GPU's memory at once, whatever else runs there.
   environment['TF_FORCE_GPU_ALLOW_GROWTH'] = 'true';
-  if (hideGpu) environment['CUDA_VISIBLE_DEVICES'] = '-1';
+  if (visibleGpu !== undefined) environment['CUDA_VISIBLE_DEVICES'] = visibleGpu;
   addRemovedNodeFunctions();
   const kernelBackend = require('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js') as {
     readonly NodeJSKernelBackend: typeof NodeJSKernelBackend;

@@ -7,11 +7,16 @@ import { FedError } from '#proto/errors.ts';
 const backendDemands = ['cuda', 'native', 'wasm', 'cpu'] as const;
 export type BackendDemand = (typeof backendDemands)[number];
 
+/** What CUDA_VISIBLE_DEVICES says to hide every GPU. */
+export const NO_GPU = '-1';
+
 export interface BackendOptions {
   /** Exactly this backend or an error; without it the ladder CUDA, native CPU, wasm. */
   readonly demand?: BackendDemand;
   /** Threads of native kernels, at least 1; without it one for each core that this process may use. */
   readonly threads?: number;
+  /** The only GPU to see, as CUDA_VISIBLE_DEVICES names it; without it all that this process may use. */
+  readonly gpu?: string;
   /** Folder that the set-up keeps native backends in. */
   readonly cacheRoot?: string;
   /** The hospital's own TensorFlow library, as given to the set-up. */

@@ -78,6 +78,8 @@ export interface TrainingJob extends StageContext {
   readonly signal: AbortSignal;
   readonly nowMs: () => number;
   readonly observer: TrainingObserver;
+  /** Starts the replicas of `exchange`, which begin from the checkpoint: it holds the present state by then. */
+  readonly startReplicas?: () => Promise<void>;
 }
 
 export interface TrainingOutcome {
@@ -165,6 +167,7 @@ class Run {
     const records = Math.max(...Object.values(trainer.records));
     observer.onStage(stage, this.#progress.step, this.#progress.steps[stage], records);
     if (records === 0) return true;
+    if (stage === 'adversarial' && this.#progress.step !== this.#progress.steps[stage]) await this.#startReplicas();
     while (this.#progress.step < (this.#progress.steps[stage] ?? Number.POSITIVE_INFINITY)) {
       if (this.#job.signal.aborted || this.#taken === this.#job.stopAfter) {
         await this.#save();
@@ -184,6 +187,13 @@ class Run {
       await setImmediate();
     }
     return true;
+  }
+
+  async #startReplicas(): Promise<void> {
+    if (this.#job.startReplicas === undefined) return;
+    await this.#save();
+    await this.#saving;
+    await this.#job.startReplicas();
   }
 
   async #step(stage: TrainingStage, trainer: Trainer): Promise<void> {

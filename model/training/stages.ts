@@ -3,6 +3,7 @@ import type { Emixer } from '../emixer/emixer.ts';
 import { AdversarialTrainer } from './adversarial-trainer.ts';
 import type { TrainingData } from './dataset.ts';
 import { EncoderTrainer } from './encoder-trainer.ts';
+import type { GradientExchange } from './gradient-exchange.ts';
 import { ReportTrainer } from './report-trainer.ts';
 import type { StreamKeys, Trainer } from './trainer.ts';
 
@@ -33,16 +34,22 @@ export interface StageContext {
   readonly model: Emixer;
   readonly data: TrainingData;
   readonly keys: StreamKeys;
+  /** With the replicas of this process, in the adversarial stage. */
+  readonly exchange?: GradientExchange;
 }
 
-export function trainerFor(stage: TrainingStage, { model, data, keys }: StageContext, steps: number | null): Trainer {
+export function trainerFor(
+  stage: TrainingStage,
+  { model, data, keys, exchange }: StageContext,
+  steps: number | null,
+): Trainer {
   switch (stage) {
     case 'encoder-pretraining':
       return new EncoderTrainer(model.encoder, model.config, data, keys, stage);
     case 'report-pretraining':
       return new ReportTrainer(model, data, keys);
     case 'adversarial':
-      return new AdversarialTrainer(model, data, keys, steps ?? UNKNOWN_TOTAL);
+      return new AdversarialTrainer(model, data, keys, steps ?? UNKNOWN_TOTAL, exchange);
   }
 }
 

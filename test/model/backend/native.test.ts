@@ -21,6 +21,10 @@ describe('the native backend', () => {
     expect(backend.device).toContain('cores');
   });
 
+  it('has told TensorFlow to take memory of a GPU only as it needs it', () => {
+    expect(process.env['TF_FORCE_GPU_ALLOW_GROWTH']).toBe('true');
+  });
+
   it('is registered with the tfjs that every module of the model imports', () => {
     expect(backend.tf).toBe(tf);
     const required = createRequire(import.meta.url)('@tensorflow/tfjs') as typeof tf;
