@@ -56,16 +56,14 @@ export class Compiled {
    */
   run(inputs: Tensors): Tensors {
     if (!compiles()) return this.#compute(inputs);
-    const key = Object.entries(inputs)
-      .map(([name, { shape, dtype }]) => `${name} ${dtype}[${shape}]`)
-      .join();
+    const backend = nativeBackend();
+    const ids = backend.getInputTensorIds([...this.#variables, ...Object.values(inputs)]);
+    const key = `${shared(ids)} ${shapes(inputs)}`;
     let graph = this.#graphs.get(key);
     if (graph === undefined) {
       graph = this.#compile(inputs);
       this.#graphs.set(key, graph);
     }
-    const backend = nativeBackend();
-    const ids = backend.getInputTensorIds([...this.#variables, ...Object.values(inputs)]);
     const fetched = backend.binding.runSavedModel(graph.session, ids, graph.feeds, graph.fetches);
     const tensors = fetched.map(metadata => backend.createOutputTensor(metadata));
     for (const [i, variable] of graph.moved.entries()) {
@@ -119,6 +117,20 @@ const nativeBackend = () => tf.backend() as unknown as NativeKernels;
 
 /** Whether steps are compiled on the current backend. */
 export const compiles = (): boolean => hasNativeOps() && !nativeBackend().isUsingGpuDevice;
+
+const shapes = (inputs: Tensors): string =>
+  Object.entries(inputs)
+    .map(([name, { shape, dtype }]) => `${name} ${dtype}[${shape}]`)
+    .join();
+
+/**
+ * Which of what is fed are one and the same tensor; empty as a rule. A recording cannot tell them apart, so its graph is for
+ * nothing else.
+ */
+function shared(ids: readonly number[]): string {
+  if (new Set(ids).size === ids.length) return '';
+  return ids.map(id => ids.indexOf(id)).join();
+}
 
 const dtypeNumbers: Readonly<Record<string, number>> = { float32: 1, int32: 3, bool: 10 };
 function dtypeNumber({ dtype }: tf.Tensor): number {

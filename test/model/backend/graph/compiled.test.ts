@@ -113,4 +113,14 @@ describe.skipIf(!prepared)('a compiled step (where npm run setup prepared Tensor
     // The backend is as it was: kernels run singly again.
     expect(values(tf.mul(w, stranger))).toEqual([6]);
   });
+
+  it('keeps inputs apart that were one tensor when it was recorded', () => {
+    const compiled = new Compiled([], ({ a, b }) => ({ difference: tf.sub(a as tf.Tensor, b as tf.Tensor) }));
+    const same = tf.tensor1d([1, 2]);
+    const difference = (a: tf.Tensor, b: tf.Tensor) => values(compiled.run({ a, b })['difference']);
+    expect(difference(same, tf.clone(same))).toEqual([0, 0]);
+    expect(difference(tf.tensor1d([5, 6]), tf.tensor1d([1, 1]))).toEqual([4, 5]);
+    expect(difference(same, same)).toEqual([0, 0]);
+    compiled.dispose();
+  });
 });
