@@ -16,7 +16,7 @@ import { beginning, type Duel, ImageGame } from './image-game.ts';
 import { trainingRecords } from './labelled-subset.ts';
 import { descend, type Gradient, tidied } from './minimise.ts';
 import { explainedMemory } from './out-of-memory.ts';
-import { drawLabels, drawNoise, imageTensor, labelTensor, maskTensors } from './tensors.ts';
+import { drawLabels, drawNoise, imageTensor, labelTargets, labelTensor, maskTensors } from './tensors.ts';
 import { TextGame } from './text-game.ts';
 import type { StreamKeys, Trainer } from './trainer.ts';
 
@@ -138,7 +138,8 @@ export class AdversarialTrainer implements Trainer {
     const y = labelTensor(records, this.#model.config.labelMode, random);
     const fakeY = drawLabels(records.length, this.#labels, random);
     const z = drawNoise(records.length, this.#model.generator.zLength, random);
-    return { real, y, ...maskTensors(records), fake: this.#imageGame.generate(z, fakeY), fakeY };
+    const targets = labelTargets(records);
+    return { real, y, targets, ...maskTensors(records), fake: this.#imageGame.generate(z, fakeY), fakeY };
   }
 
   /** G against D_image, and G with F against D_report and D_joint; F also keeps imitating real reports. */

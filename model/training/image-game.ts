@@ -17,7 +17,9 @@ export type Duel = {
   readonly real: tf.Tensor4D;
   /** [B, K], 0 where a label is negative, uncertain or missing. */
   readonly y: tf.Tensor2D;
-  /** [B, K], 1 where y is a label of the record: the label head learns from these entries alone. */
+  /** [B, K], every finding of the record, of which y may be one alone: what the label head learns. */
+  readonly targets: tf.Tensor2D;
+  /** [B, K], 1 where `targets` is a label of the record: the label head learns from these entries alone. */
   readonly certain: tf.Tensor2D;
   /** [B, K], rows of 1 where the record has labels and of 0 where it has none. */
   readonly known: tf.Tensor2D;
@@ -85,7 +87,7 @@ export class ImageGame {
   }
 
   #discriminates(inputs: Tensors): Objective {
-    const { real, y, certain, known, fake, fakeY } = inputs as Duel;
+    const { real, y, targets, certain, known, fake, fakeY } = inputs as Duel;
     const { rotation, unlabelled } = this.#model.config;
     const [batch] = real.shape;
     const turned = rotatedCount(batch, rotation.fraction);
@@ -108,7 +110,7 @@ export class ImageGame {
         ),
       }),
       // On real images only (S3GAN, Lucic et al. 2019, section 3.2).
-      ...(labels && { 'D_image/labels': maskedBinaryLoss(rowsOf(labels, 0, batch), y, certain) }),
+      ...(labels && { 'D_image/labels': maskedBinaryLoss(rowsOf(labels, 0, batch), targets, certain) }),
     };
     return { losses };
   }

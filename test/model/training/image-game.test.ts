@@ -44,6 +44,7 @@ function duel(from = 0, rows = ROWS, known = 1): Duel {
     real: part('real', [ROWS, 32, 32, 1]) as tf.Tensor4D,
     fake: part('fake', [ROWS, 32, 32, 1]) as tf.Tensor4D,
     y,
+    targets: y,
     fakeY: tf.cast(tf.greater(part('fakeY', [ROWS, 14]), 0.5), 'float32') as tf.Tensor2D,
     certain: tf.fill([rows, 14], known),
     known: tf.fill([rows, 14], known),
@@ -142,6 +143,9 @@ describe('the image game', () => {
       expect(lossOf(duel())).toBeGreaterThan(0);
       // Without a label there is nothing to learn, whatever y says.
       expect(lossOf(duel(0, ROWS, 0))).toBe(0);
+      // y may be one of a record's findings alone (config.labelMode): the others are no less true for that.
+      const oneOfThem = { ...duel(), y: tf.zeros<tf.Rank.R2>([ROWS, 14]) };
+      expect(lossOf(oneOfThem)).toBeCloseTo(lossOf(duel()), 5);
       // Fakes do not count.
       const other = { ...duel(), fake: tf.zeros<tf.Rank.R4>([ROWS, 32, 32, 1]) };
       expect(lossOf(other)).toBeCloseTo(lossOf(duel()), 5);
