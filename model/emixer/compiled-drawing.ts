@@ -64,17 +64,23 @@ export class CompiledDrawing {
     const { vocabulary } = this.#decoder;
     const words: tf.Tensor1D[] = [];
     const noises: tf.Tensor2D[] = [];
-    let decoding = this.#decoder.begin(topics);
+    let decoding = tf.tidy(() => this.#decoder.begin(topics));
     for (let t = 0; t < this.#maxWords; t++) {
-      const seed = tf.reshape(tf.slice(seeds, [t, 0], [1, 2]), [2]) as tf.Tensor1D;
-      const noise = tf.add<tf.Tensor2D>(
-        seededGumbelNoise(topics.shape[0], vocabulary, seed),
-        forbiddenAt(t, vocabulary),
-      );
-      const word = tf.argMax<tf.Tensor1D>(tf.add(tf.mul(decoding.logits, scale), noise), 1);
+      const { logits } = decoding;
+      const [word, noise] = tf.tidy((): [tf.Tensor1D, tf.Tensor2D] => {
+        const seed = tf.reshape(tf.slice(seeds, [t, 0], [1, 2]), [2]) as tf.Tensor1D;
+        const offsets = tf.add<tf.Tensor2D>(
+          seededGumbelNoise(topics.shape[0], vocabulary, seed),
+          forbiddenAt(t, vocabulary),
+        );
+        return [tf.argMax(tf.add(tf.mul(logits, scale), offsets), 1), offsets];
+      });
       words.push(word);
       noises.push(noise);
-      if (t < this.#maxWords - 1) decoding = this.#decoder.next(decoding, word);
+      if (t === this.#maxWords - 1) break;
+      const before = decoding;
+      decoding = tf.tidy(() => this.#decoder.next(before, word));
+      tf.dispose(before);
     }
     return { words: tf.concat(words), noise: tf.concat(noises, 0) };
   }
