@@ -17,6 +17,7 @@ import {
   FINE,
   type FlatReports,
   flattenReports,
+  roundUp,
   type SentenceRows,
   sentenceRows,
   teacherRows,
@@ -160,8 +161,8 @@ export class ReportGenerator {
       const states = this.#sentences.run(features, this.#limits.sentences);
       const rows = this.#wantedSentences(states, batch, buckets);
       const topics = this.#sentences.topics(states.hidden, rows.rows);
-      const { ids, steps, noise, noiseRowOf } = this.#drawn(topics, rows.count, random);
-      const grid = this.#grid(rows, { ids, steps }, batch);
+      const { noise, noiseRowOf, ...sampled } = this.#drawn(topics, rows.count, random);
+      const grid = this.#grid(rows, sampled, batch);
       const flat = flattenReports(grid, this.#limits.discriminated, buckets);
       const columns = rows.rows.length;
       // Where each token was predicted: row t * N + n. Padding repeats row 0, which no gradient reaches.
@@ -170,10 +171,13 @@ export class ReportGenerator {
         const n = rows.sentenceAt[Math.floor(cell / grid.words)] ?? 0;
         return (cell % grid.words) * columns + n;
       });
+      const steps = Math.min(this.#limits.words, roundUp(sampled.steps, buckets.wordSteps));
+      const previous = new Int32Array((steps - 1) * columns);
+      previous.set(sampled.ids.subarray(0, previous.length));
       drawn = { ...flat, grid };
       return {
         rows: tf.tensor1d(rows.rows, 'int32'),
-        previous: tf.tensor2d(ids.subarray(0, (steps - 1) * columns), [steps - 1, columns], 'int32'),
+        previous: tf.tensor2d(previous, [steps - 1, columns], 'int32'),
         predicted: tf.tensor1d(predicted, 'int32'),
         noise: gatherRows(
           noise,

@@ -35,7 +35,7 @@ export function coarseBuckets(config: Pick<ModelConfig, 'report' | 'reportDiscri
   };
 }
 
-const roundUp = (count: number, bucket: number): number => Math.max(1, Math.ceil(count / bucket)) * bucket;
+export const roundUp = (count: number, bucket: number): number => Math.max(1, Math.ceil(count / bucket)) * bucket;
 
 /** The sentences of a batch, side by side. */
 export interface SentenceRows {

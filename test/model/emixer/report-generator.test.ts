@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { loadBackend } from '#model/backend/load-backend.ts';
 import { type ModelConfig, resolveModelConfig } from '#model/config.ts';
 import { ReportGenerator } from '#model/emixer/report-generator.ts';
-import { flattenReports } from '#model/emixer/report-rows.ts';
+import { FINE, flattenReports } from '#model/emixer/report-rows.ts';
 import { Adam } from '#model/optimiser/adam.ts';
 import { Random } from '#model/random.ts';
 import { END, FIRST_WORD, PAD, type ReportGrid, Vocabulary } from '#model/text/vocabulary.ts';
@@ -28,6 +28,12 @@ const features = (batch: number, seed = 'v') =>
   tf.tensor2d(new Random(seed).normals(batch * 512), [batch, 512]) as tf.Tensor2D;
 
 const build = (overrides: object = {}) => new ReportGenerator(tiny(overrides), vocabulary.size, new Random('F'));
+
+const biasStop = (generator: ReportGenerator, stop: number) =>
+  generator.parameters
+    .entries()
+    .get('F/decoder/sentence/stop/bias')
+    ?.variable.assign(tf.tensor1d([0, stop]));
 
 /** Loss and the sum of the squares of all gradients. */
 function lossAndGradient(generator: ReportGenerator, v: tf.Tensor2D, grid: ReportGrid) {
@@ -112,12 +118,6 @@ describe('MLE', () => {
 
 describe('decoding', () => {
   /** Sets the bias of the stop head, so that every sentence is (or never is) the last. */
-  const biasStop = (generator: ReportGenerator, stop: number) =>
-    generator.parameters
-      .entries()
-      .get('F/decoder/sentence/stop/bias')
-      ?.variable.assign(tf.tensor1d([0, stop]));
-
   const isWellFormed = (grid: ReportGrid) => {
     for (let cell = 0; cell < grid.reports * grid.sentences; cell++) {
       const ids = [...grid.ids.subarray(cell * grid.words, (cell + 1) * grid.words)];
@@ -165,6 +165,30 @@ describe('decoding', () => {
     generator.logLikelihood(v, vocabulary.encode([...reports, []], 4, 6));
     expect(tf.memory().numTensors).toBe(before);
   });
+});
+
+test('what was drawn comes in few shapes, however long the longest sentence is, and means the same', () => {
+  const generator = build();
+  biasStop(generator, 50);
+  const [v, beta] = [features(1), 2];
+  const weights = tf.linspace(0, 1, vocabulary.size);
+  const coarse = { ...FINE, wordSteps: 3 };
+  const shapes = new Set<number>();
+  tf.tidy(() => {
+    for (let seed = 0; seed < 12; seed++) {
+      const { tensors, ids } = generator.drawReports(v, new Random(seed), coarse);
+      shapes.add(tensors.previous.shape[0]);
+      const fine = generator.drawReports(v, new Random(seed), { ...FINE, wordSteps: 1 });
+      expect(ids).toEqual(fine.ids);
+      const gradient = (drawn: typeof tensors) =>
+        tf
+          .grad(t => tf.sum(tf.mul(generator.softReports(t as tf.Tensor2D, drawn, beta), weights)))(v)
+          .dataSync();
+      expect(gradient(tensors)).toEqual(gradient(fine.tensors));
+    }
+  });
+  expect([...shapes].sort()).toEqual([2, 5]);
+  generator.dispose();
 });
 
 /** What both backends must do with straight-through samples. */

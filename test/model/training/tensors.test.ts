@@ -27,7 +27,7 @@ test('a record with several findings keeps them all as targets where y is one of
   const labels = LABELS.map((_, k) => (k < 3 ? 1 : k === 3 ? 0 : k === 4 ? -1 : null));
   const records: TrainingRecord[] = [{ index: 0, split: 'train', report: null, labels }];
   tf.tidy(() => {
-    const y = labelTensor(records, 'onehot', new Random('y')).dataSync();
+    const y = Array.from(labelTensor(records, 'onehot', new Random('y')).dataSync());
     expect(y.reduce((sum, value) => sum + value, 0)).toBe(1);
     expect([...labelTargets(records).dataSync()]).toEqual(labels.map(label => Number(label === 1)));
     expect([...maskTensors(records).certain.dataSync()]).toEqual(labels.map((_, k) => Number(k < 4)));
