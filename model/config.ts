@@ -255,6 +255,13 @@ export function resolveModelConfig(preset: string, overrides: object = {}): Mode
       'choose one that divides it, so that every part weighs the same',
     );
   }
+  if (config.jointDiscriminator.mismatched && (microBatchSize || batchSize) === 1) {
+    throw new FedError(
+      'CONFIG_INVALID',
+      'one record at once, and jointDiscriminator.mismatched; expected at least two, since the other report is of another record',
+      'raise microBatchSize (or batchSize), or set jointDiscriminator.mismatched to false',
+    );
+  }
   return config;
 }
 

@@ -51,6 +51,8 @@ function load(prepared: PreparedBackend, threads: number, visibleGpu: string | u
   // The one libtensorflow setting worth a factor of 2 (oneDNN's convolutions); the same on every site, so that results are.
   environment['TF_ENABLE_ONEDNN_OPTS'] = '1';
   environment['TF_NUM_INTRAOP_THREADS'] = String(threads);
+  // Of a compiled step, whose kernels run side by side.
+  environment['TF_NUM_INTEROP_THREADS'] = String(threads);
   environment['TF_CPP_MIN_LOG_LEVEL'] = '2';
   // Otherwise TensorFlow takes all of a GPU's memory at once, whatever else runs there.
   environment['TF_FORCE_GPU_ALLOW_GROWTH'] = 'true';
