@@ -24,7 +24,7 @@ import { ofType, runEvents } from '../support/run-events.ts';
 const SECRETS = { HOSPITAL_DB_PASSWORD: 'hunter2', AWS_SECRET_ACCESS_KEY: 'hunter2', NODE_OPTIONS: '--no-deprecation' };
 /** Of site-agent/worker/environment.ts, and what Node itself adds for the channel. */
 const WORKERS_NAMES =
-  /^(PATH|LANG|TZ|HOME|XDG_CACHE_HOME|EMIXER_(LIBTENSORFLOW|BACKEND|THREADS)|CUDA_VISIBLE_DEVICES|NODE_CHANNEL_(FD|SERIALIZATION_MODE))$/;
+  /^(PATH|LANG|TZ|HOME|TMPDIR|XDG_CACHE_HOME|EMIXER_(LIBTENSORFLOW|BACKEND|THREADS)|CUDA_VISIBLE_DEVICES|NODE_CHANNEL_(FD|SERIALIZATION_MODE))$/;
 
 let federation: Federation;
 let runId: string;
@@ -82,6 +82,9 @@ describe.runIf(process.platform === 'linux')('while a run trains', () => {
       const names = Object.keys(await environmentOf(federation.workerOf(site)));
       expect(names).toContain('PATH');
       expect(names.filter(name => !WORKERS_NAMES.test(name))).toEqual([]);
+      // Its own folder, not the agent's temporary one.
+      const { worker } = runPaths(sitePaths(federation.siteDir(site)).dir, runId);
+      expect((await environmentOf(federation.workerOf(site)))['TMPDIR']).toBe(worker);
     }
   });
 

@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CONTENT_SHA256, contentSha256, type HashedTensor } from '#model/checkpoint/content-hash.ts';
+import { openSafetensors } from '#model/checkpoint/safetensors.ts';
+import { sha256, splitChunks } from '#proto/chunks.ts';
 import { Manifest } from '#proto/gen/fed/v1/tensors.ts';
 import { chunkAddresses } from '#proto/manifest.ts';
 import { runPaths } from '#site-agent/state.ts';
@@ -57,6 +60,17 @@ describe('training that is no longer finite', () => {
       const [from = 0, to = 0] = offsets;
       for (let at = data + from; at < data + to; at += 4) bytes.writeFloatLE(Number.NaN, at);
     }
+    await writeFile(path, bytes);
+    // As if training had written it so: with the hash of what is in it.
+    const file = await openSafetensors(path);
+    const tensors: HashedTensor[] = [];
+    for (const { name, dtype, shape } of file.entries.values()) {
+      const chunks: string[] = [];
+      for await (const chunk of splitChunks(file.stream(name))) chunks.push(sha256(chunk).toString('hex'));
+      tensors.push({ name, dtype, shape, chunks });
+    }
+    await file.close();
+    bytes.write(contentSha256(file.metadata, tensors), bytes.indexOf(file.metadata[CONTENT_SHA256] ?? 'no hash'));
     await writeFile(path, bytes);
   }
 

@@ -57,14 +57,19 @@ export class Compiled {
   run(inputs: Tensors): Tensors {
     if (!compiles()) return this.#compute(inputs);
     const backend = nativeBackend();
-    const ids = backend.getInputTensorIds([...this.#variables, ...Object.values(inputs)]);
-    const key = `${shared(ids)} ${shapes(inputs)}`;
+    const fed = [...this.#variables, ...Object.values(inputs)];
+    const key = `${shared(backend.getInputTensorIds(fed))} ${shapes(inputs)}`;
     let graph = this.#graphs.get(key);
     if (graph === undefined) {
       graph = this.#compile(inputs);
       this.#graphs.set(key, graph);
     }
-    const fetched = backend.binding.runSavedModel(graph.session, ids, graph.feeds, graph.fetches);
+    const fetched = backend.binding.runSavedModel(
+      graph.session,
+      backend.getInputTensorIds(fed),
+      graph.feeds,
+      graph.fetches,
+    );
     const tensors = fetched.map(metadata => backend.createOutputTensor(metadata));
     for (const [i, variable] of graph.moved.entries()) {
       const value = tensors[graph.outputs.length + i] as tf.Tensor;
