@@ -94,17 +94,6 @@ export class SpectralNorm {
       },
     };
   }
-
-  /** Today's estimate of every weight's spectral norm, for monitoring: it is read from the backend. */
-  sigmas(): { readonly name: string; readonly sigma: number }[] {
-    return [...this.#groups.values()].flatMap(({ members }) => {
-      const values = tf.tidy(() => {
-        const vectors = stackedVectors(members);
-        return sigmaOf(matricesOf(stack(members.map(member => member.weight))), vectors).dataSync();
-      });
-      return members.map(({ name }, i) => ({ name, sigma: values[i] as number }));
-    });
-  }
 }
 
 /** One power iteration of a group from its stored u. */

@@ -146,11 +146,3 @@ export function descend(
     };
   });
 }
-
-/** One step on the whole batch at once. */
-export function minimise(optimisers: Readonly<Record<string, Adam>>, losses: () => Losses): Descent {
-  return tf.tidy(() => {
-    const gradient = gradientOf(Object.values(optimisers), () => ({ losses: losses() }));
-    return descend(optimisers, [gradient]);
-  });
-}
